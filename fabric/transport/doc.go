@@ -1,0 +1,2 @@
+// Package transport carries datagrams and frames between the nodes of a cluster.
+package transport
