@@ -1,0 +1,97 @@
+package gossip
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// placeholder stands for an address that nobody was told.
+var placeholder = netip.MustParseAddrPort("127.0.0.1:1")
+
+// Config describes a node and tunes its gossip. The zero value of each tuning field means its default.
+type Config struct {
+	// ID names the node for ever, Boot this start of its process. Both are required.
+	ID   NodeID
+	Boot BootID
+	// Generation grows with every start of the node, and is at least 1.
+	Generation uint64
+	// Seed feeds the core's only source of randomness.
+	Seed uint64
+	// Addr is where peers send packets to this node.
+	Addr     netip.AddrPort
+	Name     string
+	Location string
+	Roles    []string
+
+	// Fanout is k: how many members a node hands a rumor to per round. Default 4, at most MaxFanout.
+	Fanout int
+	// Coalesce is how long writes that follow another one wait for more. The first is never delayed. Default 5 ms.
+	Coalesce time.Duration
+	// ProbeInterval is the time between two probes of the same member. Default 200 ms.
+	ProbeInterval time.Duration
+	// ProbeTimeout is the time within which a probe is answered. Default 150 ms.
+	ProbeTimeout time.Duration
+	// ProbeMisses is how many probes in a row go unanswered before a member counts as unreachable. Default 3.
+	ProbeMisses int
+	// RefusedInterval is the time between probes after a refused connection. Default 20 ms.
+	RefusedInterval time.Duration
+	// Settle is how long unequal roots may stay unequal, because of rumors in flight, before a full exchange.
+	// Default 25 ms.
+	Settle time.Duration
+	// JoinRetry is the longest time between two rounds of asking the seeds; the first ones are shorter. Default 500 ms.
+	JoinRetry time.Duration
+
+	// Snapshot is the state of an earlier run of this node: it starts as a member of the cluster it was in.
+	Snapshot *Snapshot
+	// View is a ready-made view to start from: the node is one of its members and starts as such at once. The
+	// core copies nothing of it. Not together with Snapshot.
+	View *View
+}
+
+// MaxFanout is the largest Config.Fanout.
+const MaxFanout = 64
+
+// Validate joins everything that is wrong with the configuration.
+func (c Config) Validate() error {
+	var errs []error
+	fault := func(bad bool, what string, args ...any) {
+		if bad {
+			errs = append(errs, fmt.Errorf("gossip: configure: "+what, args...))
+		}
+	}
+	fault(c.ID.IsZero(), "the node id is zero")
+	fault(c.Boot == 0, "the boot id is zero")
+	fault(c.Generation == 0, "the generation is zero")
+	fault(!c.Addr.IsValid(), "the address is invalid")
+	fault(len(c.Name) > MaxName || len(c.Location) > MaxName, "name or location longer than %d bytes", MaxName)
+	fault(len(c.Roles) > MaxRoles, "more than %d roles", MaxRoles)
+	for _, role := range c.Roles {
+		fault(len(role) > MaxName, "role longer than %d bytes", MaxName)
+	}
+	fault(c.Fanout < 0 || c.Fanout > MaxFanout, "fanout %d is not within 1…%d", c.Fanout, MaxFanout)
+	fault(c.Coalesce < 0 || c.ProbeInterval < 0 || c.ProbeTimeout < 0 || c.RefusedInterval < 0 || c.Settle < 0 || c.JoinRetry < 0 || c.ProbeMisses < 0,
+		"a negative interval or count")
+	fault(c.Snapshot != nil && c.View != nil, "both a snapshot and a view")
+	return errors.Join(errs...)
+}
+
+func (c Config) withDefaults() Config {
+	orDefault(&c.Fanout, 4)
+	orDefault(&c.Coalesce, 5*time.Millisecond)
+	orDefault(&c.ProbeInterval, 200*time.Millisecond)
+	orDefault(&c.ProbeTimeout, 150*time.Millisecond)
+	orDefault(&c.ProbeMisses, 3)
+	orDefault(&c.RefusedInterval, 20*time.Millisecond)
+	orDefault(&c.Settle, 25*time.Millisecond)
+	orDefault(&c.JoinRetry, 500*time.Millisecond)
+	return c
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,2 @@
+// Package gossip is a decentralised membership and state dissemination protocol.
+package gossip

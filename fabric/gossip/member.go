@@ -1,0 +1,199 @@
+package gossip
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/egalcluster/egal/internal/wire"
+)
+
+// Status is a member's place in its life.
+type Status uint8
+
+// A member's life runs Joining, Up, Leaving, Exiting, Removed; Down leads out of it from anywhere.
+const (
+	StatusJoining Status = iota + 1
+	StatusUp
+	StatusLeaving
+	StatusExiting
+	StatusDown
+	StatusRemoved
+)
+
+// String is the status in lower case.
+func (s Status) String() string {
+	switch s {
+	case StatusJoining:
+		return "joining"
+	case StatusUp:
+		return "up"
+	case StatusLeaving:
+		return "leaving"
+	case StatusExiting:
+		return "exiting"
+	case StatusDown:
+		return "down"
+	case StatusRemoved:
+		return "removed"
+	default:
+		return fmt.Sprintf("status(%d)", uint8(s))
+	}
+}
+
+// Member is what the cluster knows of one node.
+type Member struct {
+	ID NodeID
+	// Boot names the member's present process; Generation grows with each of its processes.
+	Boot       BootID
+	Generation uint64
+	// UpNumber is the order of admission: the oldest member has the smallest. Zero until admitted.
+	UpNumber uint64
+	Status   Status
+	// Reachable is this node's opinion: its own finding where it probes the member, else its monitors' reports.
+	Reachable bool
+	Addr      netip.AddrPort
+	Name      string
+	Location  string
+	Roles     []string
+}
+
+// Limits of what a node tells about itself.
+const (
+	// MaxName is the longest name, location or role in bytes.
+	MaxName = 256
+	// MaxRoles is how many roles a node may have.
+	MaxRoles = 64
+	// MaxMembers is how many nodes a cluster may have, those that left included.
+	MaxMembers = 131_072
+	// maxReports is how many members one node reports unreachable.
+	maxReports = maxWatched
+)
+
+// about is the value of keyNode.
+type about struct {
+	boot     BootID
+	addr     netip.AddrPort
+	name     string
+	location string
+	roles    []string
+	left     bool // the node said goodbye
+}
+
+func (a *about) encode() []byte {
+	b := []byte{1}
+	b = wire.AppendUint64(b, uint64(a.boot))
+	b = appendAddr(b, a.addr)
+	b = wire.AppendBytes(b, a.name)
+	b = wire.AppendBytes(b, a.location)
+	b = wire.AppendUvarint(b, uint64(len(a.roles)))
+	for _, role := range a.roles {
+		b = wire.AppendBytes(b, role)
+	}
+	return wire.AppendBool(b, a.left)
+}
+
+// decodeAbout gives nil for what is malformed: its owner is then no member, but its state is still passed on.
+func decodeAbout(b []byte) *about {
+	r := wire.NewReader(b)
+	r.Uint8() // versions above 1 append fields
+	a := &about{boot: BootID(r.Uint64()), addr: readAddr(r), name: r.String(MaxName), location: r.String(MaxName)}
+	for range r.Count(MaxRoles, 1) {
+		a.roles = append(a.roles, r.String(MaxName))
+	}
+	a.left = r.Bool()
+	if r.Err() != nil || !a.addr.IsValid() {
+		return nil
+	}
+	return a
+}
+
+// report is the value of keyReport: what a node's failure detector finds.
+type report struct {
+	clockOff    bool     // the node's own clock is off its peers' median
+	unreachable []NodeID // sorted
+}
+
+func (p *report) encode() []byte {
+	b := wire.AppendBool([]byte{1}, p.clockOff)
+	b = wire.AppendUvarint(b, uint64(len(p.unreachable)))
+	for _, id := range p.unreachable {
+		b = append(b, id[:]...)
+	}
+	return b
+}
+
+func decodeReport(b []byte) *report {
+	r := wire.NewReader(b)
+	r.Uint8()
+	p := &report{clockOff: r.Bool()}
+	for range r.Count(maxReports, len(NodeID{})) {
+		p.unreachable = append(p.unreachable, readNodeID(r))
+	}
+	if r.Err() != nil {
+		return nil
+	}
+	return p
+}
+
+func (p *report) equal(other *report) bool {
+	return p.clockOff == other.clockOff && slices.Equal(p.unreachable, other.unreachable)
+}
+
+// admissionPrefix begins the shared keys in which leaders admit and remove members.
+const admissionPrefix = "member/"
+
+func admissionKey(id NodeID) string { return admissionPrefix + id.String() }
+
+// admission is the value of a member's shared key.
+type admission struct {
+	status     Status // Up or Removed
+	upNumber   uint64
+	generation uint64 // Removed holds for this generation and earlier ones: a later process may join again
+}
+
+func (a *admission) encode() []byte {
+	b := []byte{1, byte(a.status)}
+	b = wire.AppendUvarint(b, a.upNumber)
+	return wire.AppendUvarint(b, a.generation)
+}
+
+func decodeAdmission(b []byte) *admission {
+	r := wire.NewReader(b)
+	r.Uint8()
+	a := &admission{status: Status(r.Uint8()), upNumber: r.Uvarint(), generation: r.Uvarint()}
+	if r.Err() != nil || a.status != StatusUp && a.status != StatusRemoved {
+		return nil
+	}
+	return a
+}
+
+// statusOf derives a member's status from its own state and its admission.
+func statusOf(o *owner, a *admission) (status Status, upNumber uint64) {
+	switch {
+	case o.about.left:
+		return StatusRemoved, 0
+	case a == nil, a.status == StatusRemoved && o.generation > a.generation:
+		return StatusJoining, 0
+	default:
+		return a.status, a.upNumber
+	}
+}
+
+func appendAddr(b []byte, addr netip.AddrPort) []byte {
+	encoded, _ := addr.MarshalBinary() // never fails: fixed layout
+	return wire.AppendBytes(b, encoded)
+}
+
+func readAddr(r *wire.Reader) netip.AddrPort {
+	var addr netip.AddrPort
+	if err := addr.UnmarshalBinary(r.Bytes(MaxName)); err != nil && r.Err() == nil {
+		r.Fail(fmt.Errorf("%w: address", wire.ErrMalformed))
+	}
+	return addr
+}
+
+func readNodeID(r *wire.Reader) (id NodeID) {
+	copy(id[:], r.Raw(len(id)))
+	return id
+}

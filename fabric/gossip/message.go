@@ -1,0 +1,105 @@
+package gossip
+
+import "fmt"
+
+// Message is what a Core receives: a Packet from a peer, or one of the requests of the shell that owns the core.
+// The type is sealed.
+type Message interface{ message() }
+
+// Found makes a cluster of this one node. In a cluster it does nothing.
+type Found struct{ Cluster ClusterID }
+
+// Join asks the seeds, again and again, to let this node into their cluster; the answer is a Joined event. For a
+// node that starts from a snapshot, the seeds are further addresses to look for its cluster at.
+// At most MaxSeeds of them count.
+type Join struct{ Seeds []Peer }
+
+// SetOwn writes a key of this node's own state. A refusal is reported as Refused.
+type SetOwn struct {
+	Key   string
+	Value []byte
+}
+
+// DeleteOwn deletes a key of this node's own state.
+type DeleteOwn struct{ Key string }
+
+// SetShared writes a key of the shared map. The write supersedes what this node's view shows. A refusal is
+// reported as Refused.
+type SetShared struct {
+	Key   string
+	Value []byte
+}
+
+// DeleteShared deletes a key of the shared map.
+type DeleteShared struct{ Key string }
+
+// Leave says goodbye: the others remove this node as soon as they hear it. The core does nothing afterwards; the
+// node may come back with a higher generation.
+type Leave struct{}
+
+// PeerRefused tells that the peer the message comes from refused a connection: its host answers, its process is
+// gone. The core probes at once instead of waiting for silence.
+type PeerRefused struct{}
+
+func (Found) message()        {}
+func (Join) message()         {}
+func (SetOwn) message()       {}
+func (DeleteOwn) message()    {}
+func (SetShared) message()    {}
+func (DeleteShared) message() {}
+func (Leave) message()        {}
+func (PeerRefused) message()  {}
+func (Packet) message()       {}
+
+// Event is what a Core reports to its shell. The type is sealed.
+type Event interface {
+	event()
+	fmt.Stringer
+}
+
+// ViewChanged carries the newest view.
+type ViewChanged struct{ View *View }
+
+// Joined tells that this node belongs to the cluster: it has founded it, or has received its state.
+type Joined struct{ Cluster ClusterID }
+
+// JoinRefused tells that a seed did not let this node in. The core goes on asking.
+type JoinRefused struct {
+	From   Peer
+	Reason string
+}
+
+// Refused tells that a SetOwn, DeleteOwn, SetShared or DeleteShared was not carried out. Err is one of ErrTooLarge,
+// ErrFull, ErrReserved, ErrClock and ErrNoCluster.
+type Refused struct {
+	Key string
+	Err error
+}
+
+// Superseded tells that a later process with this node's id is in the cluster: this one should stop.
+type Superseded struct {
+	Generation uint64
+	Boot       BootID
+}
+
+// Reasons of JoinRefused.
+const (
+	ReasonNoCluster    = "not in a cluster"
+	ReasonOtherCluster = "in another cluster"
+	ReasonRefused      = "connection refused"
+	ReasonFull         = "the cluster is full"
+)
+
+func (ViewChanged) event() {}
+func (Joined) event()      {}
+func (JoinRefused) event() {}
+func (Refused) event()     {}
+func (Superseded) event()  {}
+
+func (e ViewChanged) String() string {
+	return fmt.Sprintf("view %d: %d members, root %016x", e.View.Version(), len(e.View.Members()), e.View.Root())
+}
+func (e Joined) String() string      { return fmt.Sprintf("joined cluster %v", e.Cluster) }
+func (e JoinRefused) String() string { return fmt.Sprintf("join refused by %v: %s", e.From, e.Reason) }
+func (e Refused) String() string     { return fmt.Sprintf("refused %q: %v", e.Key, e.Err) }
+func (e Superseded) String() string  { return fmt.Sprintf("superseded by generation %d", e.Generation) }

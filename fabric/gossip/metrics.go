@@ -1,0 +1,25 @@
+package gossip
+
+// Metrics counts what a core has done since it was made.
+type Metrics struct {
+	// Packets dropped because they belong to another cluster, to another process at this address, or come from a
+	// process that a later one has replaced, and those that make no sense in the core's state.
+	DroppedCluster, DroppedBoot, DroppedStale, DroppedUnexpected uint64
+	// RumorsStarted is how many batches of own writes were sent, RumorsReceived how many batches came from others,
+	// RumorsDuplicate how many of those were known already, PayloadsSent how many packets carried rumors.
+	RumorsStarted, RumorsReceived, RumorsDuplicate, PayloadsSent uint64
+	// Gaps is how many deltas came before their predecessors, GapsDropped how many of them were given up.
+	Gaps, GapsDropped uint64
+	// RefusedOwners and RefusedShared count state from peers that would have gone over a limit.
+	RefusedOwners, RefusedShared uint64
+	// ProbesSent, ProbesMissed and AcksReceived belong to the failure detector; Forgiven is how often a late tick
+	// of this node itself made it forget pending probes.
+	ProbesSent, ProbesMissed, AcksReceived, Forgiven uint64
+	// Exchanges is how many times the whole state was sent because roots stayed unequal; StateChunks is how many
+	// packets whole states took, joins included.
+	Exchanges, StateChunks uint64
+	// JoinRequests is how many requests to join were received.
+	JoinRequests uint64
+	// StampsAhead is how many stamps were too far ahead of this node's clock to follow.
+	StampsAhead uint64
+}

@@ -1,0 +1,263 @@
+package gossip
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/egalcluster/egal/internal/hlc"
+	"github.com/egalcluster/egal/internal/wire"
+)
+
+// View is what one node knows of the cluster at one moment. It is immutable and safe for any goroutine; slices it
+// hands out must not be changed. Views share what did not change between them: ten thousand nodes of one process
+// may hold one member list.
+type View struct {
+	version uint64
+	self    NodeID
+	cluster ClusterID
+	owners  table[NodeID, *owner]
+	shared  table[sharedKey, *shared]
+	root    uint64
+	*roster
+}
+
+// Version grows by one with every view that a node publishes. It is local: versions of different nodes do not compare.
+func (v *View) Version() uint64 { return v.version }
+
+// Self is the node whose view this is.
+func (v *View) Self() NodeID { return v.self }
+
+// Cluster is the cluster the node belongs to; zero while it is in none.
+func (v *View) Cluster() ClusterID { return v.cluster }
+
+// Own is a value that owner wrote about itself.
+func (v *View) Own(owner NodeID, key string) (value []byte, ok bool) {
+	o, ok := v.owners.find(owner)
+	if !ok {
+		return nil, false
+	}
+	e, ok := o.find(key)
+	return e.value, ok
+}
+
+// Shared is the newest value that any node wrote under key, with its stamp.
+func (v *View) Shared(key string) (value []byte, stamp hlc.Timestamp, ok bool) {
+	s, ok := v.shared.find(sharedKey(key))
+	if !ok || s.deleted {
+		return nil, 0, false
+	}
+	return s.value, s.stamp, true
+}
+
+// SharedKeys are the live shared keys with the prefix, sorted. It visits the whole map.
+func (v *View) SharedKeys(prefix string) []string {
+	var keys []string
+	for s := range v.shared.all() {
+		if !s.deleted && strings.HasPrefix(string(s.key), prefix) {
+			keys = append(keys, string(s.key))
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Root is a hash of all replicated state, own and shared: equal on all nodes when they have converged.
+func (v *View) Root() uint64 { return v.root }
+
+// roster is the member list with what is computed from it. It is immutable and shared by views.
+type roster struct {
+	members []Member // sorted by id
+	points  []uint64 // the members' points, in the same order
+	ring    []int32  // indices of members, sorted by point
+	leader  int      // index, -1: none
+	hash    uint64
+}
+
+// Members are all members that have not been removed, sorted by id. Not to be changed.
+func (r *roster) Members() []Member { return r.members }
+
+// Member is the member with the id.
+func (r *roster) Member(id NodeID) (Member, bool) {
+	i, ok := r.index(id)
+	if !ok {
+		return Member{}, false
+	}
+	return r.members[i], true
+}
+
+// Leader is the node that admits and removes members. It is computed from the view, not elected: the reachable Up
+// member with the smallest (UpNumber, ID), passing over those that report their own clock to be off and therefore
+// do not write shared keys. Two nodes may see different leaders for a while; nothing may rest on there being one.
+func (r *roster) Leader() (NodeID, bool) {
+	if r.leader < 0 {
+		return NodeID{}, false
+	}
+	return r.members[r.leader].ID, true
+}
+
+// Hash is a hash of the members' ids and statuses: equal on all nodes that agree about membership.
+func (r *roster) Hash() uint64 { return r.hash }
+
+func (r *roster) index(id NodeID) (int, bool) {
+	return slices.BinarySearchFunc(r.members, id, func(m Member, id NodeID) int { return m.ID.Compare(id) })
+}
+
+// finding is a node's own opinion of a member; known is false when it does not probe the member.
+type finding func(id NodeID) (reachable, known bool)
+
+// newRoster derives the member list from replicated state and the finding of the node itself.
+func newRoster(owners table[NodeID, *owner], shared table[sharedKey, *shared], find finding) *roster {
+	r := &roster{leader: -1}
+	reports := map[NodeID]int{}
+	for o := range owners.all() {
+		if o.about == nil {
+			continue
+		}
+		var a *admission
+		if s, ok := shared.find(sharedKey(admissionKey(o.id))); ok {
+			a = s.admission
+		}
+		status, upNumber := statusOf(o, a)
+		if status == StatusRemoved {
+			continue
+		}
+		r.members = append(r.members, Member{
+			ID: o.id, Boot: o.about.boot, Generation: o.generation, UpNumber: upNumber, Status: status,
+			Addr: o.about.addr, Name: o.about.name, Location: o.about.location, Roles: o.about.roles,
+		})
+		if o.report != nil {
+			for _, id := range o.report.unreachable {
+				reports[id]++
+			}
+		}
+	}
+	slices.SortFunc(r.members, func(a, b Member) int { return a.ID.Compare(b.ID) })
+	r.points, r.ring = make([]uint64, len(r.members)), make([]int32, len(r.members))
+	for i, m := range r.members {
+		r.points[i], r.ring[i] = m.ID.point(), int32(i)
+		r.hash ^= wire.Mix64(r.points[i] + uint64(m.Status))
+	}
+	slices.SortFunc(r.ring, func(a, b int32) int { return cmp.Compare(r.points[a], r.points[b]) })
+	r.judge(owners, reports, find)
+	return r
+}
+
+// judge fills in Reachable and the leader.
+func (r *roster) judge(owners table[NodeID, *owner], reports map[NodeID]int, find finding) {
+	var verdicts []bool
+	if len(reports) > 0 {
+		verdicts = r.verdicts(owners, reports)
+	}
+	for i := range r.members {
+		m := &r.members[i]
+		if reachable, known := find(m.ID); known {
+			m.Reachable = reachable
+		} else {
+			m.Reachable = verdicts == nil || !verdicts[i]
+		}
+		if !m.Reachable || m.Status != StatusUp {
+			continue
+		}
+		if o, ok := owners.find(m.ID); ok && o.report != nil && o.report.clockOff {
+			continue
+		}
+		if r.leader < 0 || m.UpNumber < r.members[r.leader].UpNumber {
+			r.leader = i // members are sorted by id, so the smaller id wins a tie
+		}
+	}
+}
+
+// verdicts says which members their monitors find unreachable. A monitor that two others report does not count:
+// it may be the one that hears nobody. At least two votes, if there are two monitors, and a majority are needed.
+func (r *roster) verdicts(owners table[NodeID, *owner], reports map[NodeID]int) []bool {
+	votes := make([]int, len(r.members))
+	for _, m := range r.members {
+		if o, ok := owners.find(m.ID); ok && o.report != nil && reports[m.ID] < 2 {
+			for _, id := range o.report.unreachable {
+				if i, ok := r.index(id); ok {
+					votes[i]++
+				}
+			}
+		}
+	}
+	verdicts := make([]bool, len(r.members))
+	for at, i := range r.ring {
+		if votes[i] == 0 {
+			continue
+		}
+		eligible := 0
+		for step := 1; step <= watched && step < len(r.ring); step++ {
+			monitor := r.members[r.ring[(at-step+len(r.ring))%len(r.ring)]]
+			if reports[monitor.ID] < 2 {
+				eligible++
+			}
+		}
+		verdicts[i] = votes[i] >= min(2, max(eligible, 1)) && 2*votes[i] > eligible
+	}
+	return verdicts
+}
+
+// successors visits the members after id on the hash ring, nearest first, id itself excepted.
+func (r *roster) successors(id NodeID, visit func(m Member) bool) {
+	point := id.point()
+	from := sort.Search(len(r.ring), func(i int) bool { return r.points[r.ring[i]] > point })
+	for i := range r.ring {
+		m := r.members[r.ring[(from+i)%len(r.ring)]]
+		if m.ID != id && !visit(m) {
+			return
+		}
+	}
+}
+
+// Contents are the plain values of a view: what NewView builds one from.
+type Contents struct {
+	Version uint64
+	Self    NodeID
+	Cluster ClusterID
+	// Members in any order. Generation 0 stands for 1; an invalid Addr for 127.0.0.1:1.
+	Members []Member
+	// Own is what members wrote about themselves, by member and key.
+	Own map[NodeID]map[string][]byte
+	// Shared is the shared map; Stamp is the stamp of all its keys.
+	Shared map[string][]byte
+	Stamp  hlc.Timestamp
+}
+
+// NewView builds a view from plain values. Nodes that are to start in one cluster, and tests, share it by
+// Config.View. The view takes over the slices.
+func NewView(c Contents) *View {
+	v := &View{version: c.Version, self: c.Self, cluster: c.Cluster}
+	unreachable := map[NodeID]bool{}
+	put := func(s *shared) {
+		v.shared.put(s)
+		v.root ^= s.digest()
+	}
+	for _, m := range c.Members {
+		unreachable[m.ID] = !m.Reachable
+		if !m.Addr.IsValid() {
+			m.Addr = placeholder
+		}
+		described := about{boot: m.Boot, addr: m.Addr, name: m.Name, location: m.Location, roles: m.Roles}
+		o := &owner{id: m.ID, generation: max(m.Generation, 1)}
+		o, _ = o.write(keyNode, described.encode(), false)
+		for _, key := range slices.Sorted(maps.Keys(c.Own[m.ID])) {
+			o, _ = o.write(key, c.Own[m.ID][key], false)
+		}
+		v.owners.put(o)
+		v.root ^= o.digest()
+		if m.Status == StatusUp || m.Status == StatusRemoved {
+			a := admission{status: m.Status, upNumber: m.UpNumber, generation: o.generation}
+			put(newShared(admissionKey(m.ID), a.encode(), false, c.Stamp, c.Self))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.Shared)) {
+		put(newShared(key, c.Shared[key], false, c.Stamp, c.Self))
+	}
+	v.owners.freeze()
+	v.shared.freeze()
+	v.roster = newRoster(v.owners, v.shared, func(id NodeID) (bool, bool) { return !unreachable[id], true })
+	return v
+}
