@@ -1,0 +1,329 @@
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/egalcluster/egal/internal/core"
+	"github.com/egalcluster/egal/internal/wire"
+)
+
+// Link is how messages travel. Probabilities lie within 0…1.
+type Link struct {
+	// Latency is what every message takes, Jitter the most that is added at random.
+	Latency, Jitter time.Duration
+	// Loss and Duplicate are the shares of datagrams that are lost or come twice.
+	Loss, Duplicate float64
+	// Reorder is the share of datagrams held back long enough to be overtaken.
+	Reorder float64
+}
+
+// Options describe a World.
+type Options struct {
+	Seed  uint64
+	Start time.Time
+	Link  Link
+}
+
+// World simulates cores. P names a process, M is the type of messages, E of events.
+type World[P comparable, M, E any] struct {
+	now       time.Time
+	link      Link
+	processes map[P]*process[P, M, E]
+	ordinals  map[P]uint64 // names of processes in traces, in order of first appearance
+	queue     queue[P, M]
+	caused    uint64 // events queued so far: the tie-break
+	happened  uint64
+	trace     uint64
+
+	cuts    map[wirePair[P]]bool
+	streams map[wirePair[P]]time.Time // when the last stream message of a link arrives
+
+	latency, loss, duplicate, reorder *rand.Rand
+
+	transcode   func(M) M
+	fingerprint func(M) uint64
+	reliable    func(M) bool
+	refuse      func() M
+	onNotify    func(time.Time, P, E)
+	onSend      func(now time.Time, from, to P, m M)
+}
+
+type process[P comparable, M, E any] struct {
+	core   core.Core[P, M, E]
+	skew   time.Duration
+	paused time.Time // runs again from here on
+	wake   time.Time // the tick that is queued; zero: none
+}
+
+type wirePair[P comparable] struct{ from, to P }
+
+type kind uint8
+
+const (
+	deliver kind = iota + 1
+	tick
+)
+
+type event[P comparable, M any] struct {
+	at       time.Time
+	order    uint64
+	kind     kind
+	from, to P
+	message  M
+	stream   bool
+}
+
+// New makes an empty world.
+func New[P comparable, M, E any](o Options) *World[P, M, E] {
+	generator := func(purpose uint64) *rand.Rand { return rand.New(rand.NewPCG(o.Seed, purpose)) }
+	return &World[P, M, E]{
+		now: o.Start, link: o.Link,
+		processes: map[P]*process[P, M, E]{}, ordinals: map[P]uint64{},
+		cuts: map[wirePair[P]]bool{}, streams: map[wirePair[P]]time.Time{},
+		latency: generator(1), loss: generator(2), duplicate: generator(3), reorder: generator(4),
+	}
+}
+
+// Transcode makes every message pass f on its way, as real drivers encode and decode it.
+func (w *World[P, M, E]) Transcode(f func(M) M) { w.transcode = f }
+
+// Fingerprint makes the trace cover the content of messages.
+func (w *World[P, M, E]) Fingerprint(f func(M) uint64) { w.fingerprint = f }
+
+// Reliable says which messages travel over streams. Default: none.
+func (w *World[P, M, E]) Reliable(f func(M) bool) { w.reliable = f }
+
+// Refuse gives the message that the sender of a stream message receives, as if from the receiver, when the
+// receiver's process is not there. Default: it receives nothing.
+func (w *World[P, M, E]) Refuse(f func() M) { w.refuse = f }
+
+// OnNotify sees every event that a core reports.
+func (w *World[P, M, E]) OnNotify(f func(now time.Time, p P, e E)) { w.onNotify = f }
+
+// OnSend sees every message that a core sends, lost ones included.
+func (w *World[P, M, E]) OnSend(f func(now time.Time, from, to P, m M)) { w.onSend = f }
+
+// SetLink changes how messages travel from now on.
+func (w *World[P, M, E]) SetLink(l Link) { w.link = l }
+
+// Now is the simulated time.
+func (w *World[P, M, E]) Now() time.Time { return w.now }
+
+// Events is how many events have happened.
+func (w *World[P, M, E]) Events() uint64 { return w.happened }
+
+// Trace is a hash of everything that has happened: equal seeds and calls, equal traces.
+func (w *World[P, M, E]) Trace() uint64 { return w.trace }
+
+// Note makes the trace cover v, something that a checker has seen.
+func (w *World[P, M, E]) Note(v uint64) { w.trace = wire.Mix64(w.trace ^ v) }
+
+// Add starts a process. A process with this name must not be running.
+func (w *World[P, M, E]) Add(p P, c core.Core[P, M, E]) {
+	if w.processes[p] != nil {
+		panic(fmt.Sprintf("sim: %v is running already", p))
+	}
+	w.processes[p] = &process[P, M, E]{core: c}
+	w.Note(w.ordinal(p))
+	w.carryOut(p, w.processes[p])
+}
+
+// Remove crashes a process. Messages on their way to it reach whoever has its name by then.
+func (w *World[P, M, E]) Remove(p P) { delete(w.processes, p) }
+
+// Running reports whether a process of the name is there.
+func (w *World[P, M, E]) Running(p P) bool { return w.processes[p] != nil }
+
+// Pause stops a process for d: its messages and ticks wait.
+func (w *World[P, M, E]) Pause(p P, d time.Duration) {
+	if target := w.processes[p]; target != nil {
+		target.paused = w.now.Add(d)
+	}
+}
+
+// Skew makes the process's clock d ahead of the world's.
+func (w *World[P, M, E]) Skew(p P, d time.Duration) {
+	if target := w.processes[p]; target != nil {
+		target.skew = d
+		w.schedule(p, target)
+	}
+}
+
+// Cut loses all messages from one process to another, those under way included, until Heal.
+func (w *World[P, M, E]) Cut(from, to P) { w.cuts[wirePair[P]{from, to}] = true }
+
+// Heal ends all cuts.
+func (w *World[P, M, E]) Heal() { clear(w.cuts) }
+
+// Inject hands a request to p's core at this moment, as its shell does.
+func (w *World[P, M, E]) Inject(p P, m M) {
+	w.push(event[P, M]{at: w.now, kind: deliver, from: p, to: p, message: m, stream: true})
+}
+
+// RunUntil lets everything happen that happens up to t, and sets the time to t.
+func (w *World[P, M, E]) RunUntil(t time.Time) {
+	for len(w.queue) > 0 && !w.queue[0].at.After(t) {
+		w.Step()
+	}
+	if t.After(w.now) {
+		w.now = t
+	}
+}
+
+// Step lets the next event happen; false: nothing will happen any more.
+func (w *World[P, M, E]) Step() bool {
+	if len(w.queue) == 0 {
+		return false
+	}
+	e := heap.Pop(&w.queue).(event[P, M])
+	w.now = e.at
+	target := w.processes[e.to]
+	switch {
+	case target == nil:
+		w.nobodyThere(e)
+		return true
+	case target.paused.After(w.now):
+		e.at = target.paused
+		w.push(e)
+		return true
+	case e.kind == tick && !e.at.Equal(target.wake):
+		return true // the core has changed its mind since
+	}
+	w.happen(target, e)
+	for len(w.queue) > 0 && w.queue[0].at.Equal(w.now) && w.queue[0].to == e.to && w.queue[0].kind == deliver {
+		w.happen(target, heap.Pop(&w.queue).(event[P, M]))
+	}
+	w.carryOut(e.to, target)
+	return true
+}
+
+func (w *World[P, M, E]) happen(target *process[P, M, E], e event[P, M]) {
+	if e.from != e.to && w.cuts[wirePair[P]{e.from, e.to}] {
+		return
+	}
+	w.happened++
+	w.Note(uint64(e.kind) ^ uint64(e.at.UnixNano())<<8)
+	w.Note(w.ordinal(e.from)<<32 ^ w.ordinal(e.to))
+	local := w.now.Add(target.skew)
+	if e.kind == tick {
+		target.wake = time.Time{}
+		target.core.Tick(local)
+		return
+	}
+	if w.fingerprint != nil {
+		w.Note(w.fingerprint(e.message))
+	}
+	target.core.Receive(local, e.from, e.message)
+}
+
+func (w *World[P, M, E]) nobodyThere(e event[P, M]) {
+	sender := w.processes[e.from]
+	if e.kind == deliver && e.stream && e.from != e.to && w.refuse != nil && sender != nil && !w.cuts[wirePair[P]{e.to, e.from}] {
+		w.push(event[P, M]{at: w.now.Add(w.link.Latency), kind: deliver, from: e.to, to: e.from, message: w.refuse(), stream: true})
+	}
+}
+
+// carryOut does what the core wants done and queues its next tick.
+func (w *World[P, M, E]) carryOut(p P, target *process[P, M, E]) {
+	ready := target.core.Ready()
+	for _, out := range ready.Send {
+		if w.onSend != nil {
+			w.onSend(w.now, p, out.To, out.Message)
+		}
+		w.send(p, out.To, out.Message)
+	}
+	for _, e := range ready.Notify {
+		if w.onNotify != nil {
+			w.onNotify(w.now, p, e)
+		}
+	}
+	w.schedule(p, target)
+}
+
+func (w *World[P, M, E]) schedule(p P, target *process[P, M, E]) {
+	next := target.core.Next()
+	if next.IsZero() {
+		target.wake = time.Time{}
+		return
+	}
+	next = next.Add(-target.skew)
+	if next.Before(w.now) {
+		next = w.now
+	}
+	if !next.Equal(target.wake) {
+		target.wake = next
+		w.push(event[P, M]{at: next, kind: tick, from: p, to: p})
+	}
+}
+
+func (w *World[P, M, E]) send(from, to P, m M) {
+	stream := w.reliable != nil && w.reliable(m)
+	if w.transcode != nil {
+		m = w.transcode(m)
+	}
+	// Every message draws from every generator, whatever becomes of it.
+	delay := w.link.Latency + time.Duration(w.latency.Float64()*float64(w.link.Jitter))
+	lost := w.loss.Float64() < w.link.Loss
+	twice := w.duplicate.Float64() < w.link.Duplicate
+	late := w.reorder.Float64() < w.link.Reorder
+	pair := wirePair[P]{from, to}
+	if w.cuts[pair] {
+		return
+	}
+	at := w.now.Add(delay)
+	if stream {
+		if last := w.streams[pair]; last.After(at) {
+			at = last
+		}
+		w.streams[pair] = at
+		w.push(event[P, M]{at: at, kind: deliver, from: from, to: to, message: m, stream: true})
+		return
+	}
+	if late {
+		at = at.Add(4 * (w.link.Latency + w.link.Jitter))
+	}
+	if !lost {
+		w.push(event[P, M]{at: at, kind: deliver, from: from, to: to, message: m})
+	}
+	if twice {
+		w.push(event[P, M]{at: at.Add(w.link.Latency + w.link.Jitter), kind: deliver, from: from, to: to, message: m})
+	}
+}
+
+func (w *World[P, M, E]) push(e event[P, M]) {
+	w.caused++
+	e.order = w.caused
+	heap.Push(&w.queue, e)
+}
+
+func (w *World[P, M, E]) ordinal(p P) uint64 {
+	n, ok := w.ordinals[p]
+	if !ok {
+		n = uint64(len(w.ordinals)) + 1
+		w.ordinals[p] = n
+	}
+	return n
+}
+
+// queue is a heap of events: the earliest first, then the one caused first.
+type queue[P comparable, M any] []event[P, M]
+
+func (q queue[P, M]) Len() int      { return len(q) }
+func (q queue[P, M]) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q queue[P, M]) Less(i, j int) bool {
+	if !q[i].at.Equal(q[j].at) {
+		return q[i].at.Before(q[j].at)
+	}
+	return q[i].order < q[j].order
+}
+func (q *queue[P, M]) Push(x any) { *q = append(*q, x.(event[P, M])) }
+func (q *queue[P, M]) Pop() any {
+	last := len(*q) - 1
+	e := (*q)[last]
+	(*q)[last] = event[P, M]{}
+	*q = (*q)[:last]
+	return e
+}
