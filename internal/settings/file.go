@@ -16,6 +16,8 @@ const (
 	MaxFileBytes = 1 << 20
 	// maxNesting is how many brackets may be open at once, and how many blanks and dashes a line may begin with.
 	maxNesting = 256
+	// maxFaults is how many faults of a file are named.
+	maxFaults = 50
 )
 
 // ReadFile takes the content of a YAML file; name is how messages call it. Everything that is valid is taken even when
@@ -40,6 +42,10 @@ func (v *Values) ReadFile(name string, content []byte) error {
 	}
 	reader := fileReader{values: v, name: name, seen: make(map[string]int)}
 	reader.document(&document)
+	if more := len(reader.faults) - maxFaults; more > 0 {
+		last := &Fault{Where: name, Problem: fmt.Sprintf("%d more faults", more)}
+		reader.faults = append(reader.faults[:maxFaults], last)
+	}
 	return errors.Join(reader.faults...)
 }
 

@@ -110,6 +110,15 @@ func TestAFaultSaysWhereWhatAndTheNearestKey(t *testing.T) {
 	}
 }
 
+func TestAtMostFiftyFaultsOfAFileAreNamed(t *testing.T) {
+	for faults, want := range map[int]int{maxFaults: maxFaults, maxFaults + 1: maxFaults + 1, maxFaults + 9: maxFaults + 1} {
+		err := New().Values().ReadFile("f", []byte("name: a\n"+strings.Repeat("name: a\n", faults)))
+		if got := strings.Count(err.Error(), "\n") + 1; got != want {
+			t.Errorf("%d faults: %d lines", faults, got)
+		}
+	}
+}
+
 func TestAMisspelledVariableIsAFault(t *testing.T) {
 	err := New().Values().ReadEnvironment([]string{"EGAL_FABRIC_LISTN=x", "EGAL_FABRIC_FANOUT=0", "EGAL_DAT=x"})
 	want := "EGAL_FABRIC_LISTN: no setting has this variable\nhint: did you mean EGAL_FABRIC_LISTEN?\n" +
