@@ -149,3 +149,31 @@ func (k *KeySpec) begin(args [][]byte) int {
 	}
 	return 0
 }
+
+// settleKeys derives what follows from the key specifications: the old form of the first range of keys, unless the row
+// gives one, and the flag MovableKeys when the old form does not tell all keys.
+func (c *Command) settleKeys() {
+	for _, spec := range c.KeySpecs {
+		if spec.Keyword != "" || spec.Counted || spec.KeyStep == 0 {
+			c.Flags |= MovableKeys
+		}
+	}
+	if c.FirstKey != 0 {
+		return
+	}
+	for i, spec := range c.KeySpecs {
+		if spec.Keyword != "" || spec.Counted || spec.KeyStep == 0 {
+			continue
+		}
+		last := spec.LastKey
+		if last >= 0 {
+			last += spec.Index
+		}
+		switch {
+		case c.FirstKey == 0:
+			c.FirstKey, c.LastKey, c.KeyStep = spec.Index, last, spec.KeyStep
+		case c.KeyStep == 1 && spec.KeyStep == 1 && c.LastKey == c.KeySpecs[i].Index-1:
+			c.LastKey = last
+		}
+	}
+}

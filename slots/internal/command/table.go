@@ -34,6 +34,8 @@ type Command struct {
 	FirstKey, LastKey, KeyStep int
 	// KeySpecs say where the keys are and what happens to them.
 	KeySpecs []KeySpec
+	// VariableFlags tells the flags of the keys of one call, for a KeySpec with KeyVariable.
+	VariableFlags func(args [][]byte) KeyFlags
 	// Categories are the access categories without the leading "@", such as "string". Those that follow from Flags
 	// (read, write, fast, slow, admin, dangerous, blocking, pubsub) are added by NewTable.
 	Categories []string
@@ -125,6 +127,7 @@ func (c *Command) settle(parent string) error {
 		return fmt.Errorf("%q: %w", c.fullName, err)
 	}
 	c.Categories = categories(c.Categories, c.Flags)
+	c.settleKeys()
 	if !c.Container() {
 		return nil
 	}
