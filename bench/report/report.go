@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -104,13 +104,9 @@ func cell(value any) string {
 
 // machine says where and when the figures come from.
 func machine() string {
-	revision := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				revision = setting.Value[:min(12, len(setting.Value))]
-			}
-		}
+	revision := "unknown" // outside a checkout
+	if out, err := exec.Command("git", "describe", "--always", "--abbrev=12", "--dirty").Output(); err == nil {
+		revision = strings.TrimSpace(string(out))
 	}
 	return fmt.Sprintf("Measured on %s, %s/%s with %d processors, %s, revision %s.",
 		time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), revision)
