@@ -134,8 +134,8 @@ func (c *chunk) run(n int) (page int, ok bool) {
 	return 0, false
 }
 
-// addChunk takes memory for pages from the system. A chunk larger than usual takes as many places in the table as
-// it covers, so that a ref divided by the chunk size still finds it.
+// addChunk takes memory for pages from the system. A chunk larger than usual holds one block, which begins at its
+// start; so one place in the table is enough for it too.
 func (a *Arena) addChunk(pages int) (index int) {
 	memory, mapped := mapMemory(pages*pageSize, a.options.HugePages)
 	c := &chunk{memory: memory, mapped: mapped, pages: make([]*span, pages), free: pages}

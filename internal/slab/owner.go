@@ -50,8 +50,7 @@ func (o *Owner) Used() int64 { return o.used.Load() }
 
 // Alloc makes a block of at least n bytes, 0 ≤ n ≤ MaxSize. The block has SizeOf(n) bytes of any content.
 func (o *Owner) Alloc(n int) (Ref, []byte) {
-	invariant.Check(n >= 0 && n <= MaxSize, "slab: a block of %d bytes", n)
-	if n > pageSize {
+	if uint(n) > pageSize {
 		return o.allocLarge(n)
 	}
 	class := classOf(n)
@@ -85,6 +84,7 @@ func (o *Owner) refill(list *spans, class int) *span {
 }
 
 func (o *Owner) allocLarge(n int) (Ref, []byte) {
+	invariant.Check(n >= 0 && n <= MaxSize, "slab: a block of %d bytes", n)
 	size := SizeOf(n)
 	s := &span{owner: o, class: largeClass, size: size, capacity: 1, used: 1, bitmap: []uint64{1}}
 	o.arena.takePages(s, (size+pageSize-1)/pageSize)
@@ -130,15 +130,20 @@ func (o *Owner) Free(r Ref) {
 	}
 }
 
-// find checks that r names a block in use of this owner.
-func (o *Owner) find(r Ref) (*span, int) {
-	invariant.Check(r != 0 && r>>RefBits == 0, "slab: %#x is not a ref", uint64(r))
-	s := o.arena.span(r)
-	invariant.Check(s != nil && s.owner == o && s.class == r.class(), "slab: ref %#x names no block of this owner", uint64(r))
+// find checks that r names a block in use of this owner, and tells which.
+func (o *Owner) find(r Ref) (s *span, block int) {
+	if r != 0 && r>>RefBits == 0 {
+		s = o.arena.span(r)
+	}
+	if s == nil || s.owner != o || s.class != r.class() {
+		invariant.Check(false, "slab: %#x names no block of this owner", uint64(r))
+	}
 	distance := int(r.offset() - s.base)
-	i := distance / s.size
-	invariant.Check(distance%s.size == 0 && s.holds(i), "slab: ref %#x names a free block", uint64(r))
-	return s, i
+	block = distance / s.size
+	if distance%s.size != 0 || !s.holds(block) {
+		invariant.Check(false, "slab: %#x names a free block", uint64(r))
+	}
+	return s, block
 }
 
 func (l *spans) add(s *span) {

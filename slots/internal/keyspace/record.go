@@ -130,8 +130,9 @@ func recordOf(block []byte) Record {
 // writeRecord fills a block, which has room. The value may alias the block's old value: it is moved first, and what
 // is written after it lies before it.
 func writeRecord(block, name []byte, t Type, value []byte, expireAt int64) {
-	invariant.Check(len(name) <= MaxString && len(value) <= MaxString && t < 1<<typeBits,
-		"keyspace: a record with a name of %d bytes and a value of %d", len(name), len(value))
+	if len(name) > MaxString || len(value) > MaxString || t >= 1<<typeBits {
+		invariant.Check(false, "keyspace: a record with a name of %d bytes and a value of %d", len(name), len(value))
+	}
 	header := uint64(len(value)) | uint64(min(len(name), longName))<<valueBits | uint64(t)<<typeShift
 	start := headerSize
 	if len(name) >= longName {
