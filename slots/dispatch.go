@@ -1,0 +1,227 @@
+package slots
+
+import (
+	"bytes"
+	"math/bits"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/egalcluster/egal/slots/internal/command"
+	"github.com/egalcluster/egal/slots/internal/keyspace"
+	"github.com/egalcluster/egal/slots/internal/resp"
+)
+
+const errCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot"
+
+// executor runs commands for the connections of one goroutine: the one path from words to reply. It holds what a call
+// needs, so that a call allocates nothing.
+type executor struct {
+	service    *Service
+	connection *connection
+	context    command.Context
+	reply      resp.Writer
+	now        time.Time // of the turn
+
+	positions []int
+	keys      []keyspace.Key
+	shards    []uint64 // a bit for every shard that is locked by the call
+
+	// recent is the row found last and the word it was found by.
+	recent     *command.Command
+	recentWord [16]byte
+	recentSize int
+
+	// running is the row whose calls since the instant since are not in the statistics yet, calls their number.
+	running *command.Command
+	since   time.Time
+	calls   uint64
+	failed  uint64
+}
+
+func newExecutor(s *Service) *executor {
+	x := &executor{service: s, shards: make([]uint64, (len(s.store.Shards())+63)/64)}
+	x.context = command.Context{
+		Reply: &x.reply, Store: s.store, Table: s.table, MaxString: s.limits.Bulk,
+		Random: rand.New(rand.NewPCG(s.seed, s.executors.Add(1))),
+	}
+	return x
+}
+
+// call executes one call and appends its reply. It returns false, having done nothing, when the service is paused for
+// this command.
+func (x *executor) call(args [][]byte) bool {
+	s, c := x.service, x.connection
+	mark := x.reply.Mark()
+	row, text := x.find(args)
+	if row != nil && s.paused.Load() != nil && s.postpones(row, x.context.Now) {
+		return false
+	}
+	silent := c.reply == replySkip
+	if row == nil {
+		x.refuseUnknown(args, text)
+	} else {
+		x.run(row, args)
+	}
+	if len(x.reply.Buf) > mark && x.reply.Buf[mark] == '-' {
+		s.statistics.countError(x.reply.Buf[mark:])
+	}
+	switch {
+	case silent:
+		c.reply = replyOn
+		fallthrough
+	case c.reply != replyOn:
+		x.reply.Truncate(mark)
+	}
+	if c.reply == replySkipNext {
+		c.reply = replySkip
+	}
+	return true
+}
+
+// run executes a call of a row and keeps the row's statistics.
+func (x *executor) run(row *command.Command, args [][]byte) {
+	x.account(row)
+	x.context.Args, x.context.Keys = args, nil
+	mark, ran := x.reply.Mark(), true
+	if len(row.KeySpecs) > 0 {
+		ran = x.runKeyed(row, args)
+	} else {
+		row.Run(&x.context)
+	}
+	session := x.context.Session
+	x.reply.Protocol = session.Protocol
+	if session.Asking && row.FullName() != "asking" {
+		session.Asking = false // good for one command
+	}
+	switch failed := len(x.reply.Buf) > mark && x.reply.Buf[mark] == '-'; {
+	case !ran:
+		x.calls--
+		x.service.statistics.of(row).rejected.Add(1)
+	case failed:
+		x.failed++
+	}
+}
+
+// find looks the row of a call up; the row of the call before most often serves again.
+func (x *executor) find(args [][]byte) (*command.Command, string) {
+	if x.recent != nil && bytes.Equal(args[0], x.recentWord[:x.recentSize]) && x.recent.Accepts(len(args)) {
+		return x.recent, ""
+	}
+	row, text := x.service.table.Find(args)
+	if row != nil && len(args[0]) == len(row.FullName()) && !row.Container() && len(args[0]) <= len(x.recentWord) {
+		x.recent, x.recentSize = row, copy(x.recentWord[:], args[0])
+	}
+	return row, text
+}
+
+// runKeyed resolves the keys of a call, locks their shards, asks the cluster whether the slot is ours, and runs it. It
+// returns false when the call was refused instead.
+func (x *executor) runKeyed(row *command.Command, args [][]byte) (ran bool) {
+	s := x.service
+	// Words that contradict the key specification name no keys; the command itself will report what is wrong.
+	positions, _ := row.Keys(args, x.positions[:0])
+	x.positions = positions
+	x.keys = x.keys[:0]
+	for _, position := range positions {
+		x.keys = append(x.keys, s.store.Key(args[position]))
+	}
+	x.context.Keys = x.keys
+	if len(x.keys) == 1 {
+		shard := s.store.ShardOf(x.keys[0].Slot)
+		shard.Lock()
+		ran = x.runRouted(row)
+		shard.Unlock()
+		return ran
+	}
+	if s.cluster != nil && !sameSlot(x.keys) {
+		x.reply.Error(errCrossSlot)
+		return false
+	}
+	x.lockShards()
+	ran = x.runRouted(row)
+	x.unlockShards()
+	return ran
+}
+
+func sameSlot(keys []keyspace.Key) bool {
+	for i := range keys {
+		if keys[i].Slot != keys[0].Slot {
+			return false
+		}
+	}
+	return true
+}
+
+// runRouted runs a call whose shards are locked, if its slot is served here.
+func (x *executor) runRouted(row *command.Command) bool {
+	if cluster := x.service.cluster; cluster != nil && len(x.keys) > 0 {
+		if text := cluster.route(x.context.Session, row, x.keys[0].Slot); text != "" {
+			x.reply.Error(text)
+			return false
+		}
+	}
+	row.Run(&x.context)
+	return true
+}
+
+// lockShards locks the shards of all keys in the order of their index, so that no two calls wait for each other.
+func (x *executor) lockShards() {
+	for i := range x.keys {
+		index := x.service.store.ShardOf(x.keys[i].Slot).Index()
+		x.shards[index/64] |= 1 << (index % 64)
+	}
+	all := x.service.store.Shards()
+	for i, word := range x.shards {
+		for ; word != 0; word &= word - 1 {
+			all[i*64+bits.TrailingZeros64(word)].Lock()
+		}
+	}
+}
+
+func (x *executor) unlockShards() {
+	all := x.service.store.Shards()
+	for i, word := range x.shards {
+		for ; word != 0; word &= word - 1 {
+			all[i*64+bits.TrailingZeros64(word)].Unlock()
+		}
+		x.shards[i] = 0
+	}
+}
+
+// refuseUnknown answers a call that no row serves. Words of HTTP end the connection: a browser was tricked into
+// talking to us.
+func (x *executor) refuseUnknown(args [][]byte, text string) {
+	if strings.EqualFold(string(args[0]), "post") || strings.EqualFold(string(args[0]), "host:") {
+		x.connection.killed.Store(true)
+		return
+	}
+	x.reply.Error(text)
+	if row := x.service.table.Lookup(bytes.ToLower(args[0])); row != nil {
+		x.service.statistics.of(row).rejected.Add(1)
+	}
+}
+
+// account opens the statistics of a call. Runs of the same command are entered together, so that the clock is read
+// once a run.
+func (x *executor) account(row *command.Command) {
+	if row != x.running {
+		x.settle()
+		x.running, x.since = row, x.now
+	}
+	x.calls++
+}
+
+// settle enters the calls since the last settling into the statistics.
+func (x *executor) settle() {
+	if x.calls == 0 {
+		return
+	}
+	x.now = x.service.config.Now()
+	row := x.service.statistics.of(x.running)
+	row.calls.Add(x.calls)
+	row.nanoseconds.Add(uint64(max(0, x.now.Sub(x.since))))
+	row.failed.Add(x.failed)
+	x.service.statistics.commands.Add(x.calls)
+	x.calls, x.failed, x.since = 0, 0, x.now
+}

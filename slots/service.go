@@ -1,0 +1,225 @@
+package slots
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/egalcluster/egal/internal/slab"
+	"github.com/egalcluster/egal/slots/internal/command"
+	"github.com/egalcluster/egal/slots/internal/keyspace"
+	"github.com/egalcluster/egal/slots/internal/resp"
+)
+
+const (
+	// housekeepingInterval is the time between two looks at expired keys and idle clients.
+	housekeepingInterval = 100 * time.Millisecond
+	// expiryBudget is how many entries one look at expired keys may visit.
+	expiryBudget = 16 << 10
+)
+
+// Service is one complete server of the store: listener, clients, keyspace. It is safe for use by any goroutine.
+type Service struct {
+	config  Config
+	address netip.AddrPort
+	started time.Time
+	seed    uint64
+	runID   string
+	limits  resp.Limits
+
+	arena       *slab.Arena
+	store       *keyspace.Store
+	table       *command.Table
+	statistics  *statistics
+	clients     *clients
+	cluster     *cluster // nil: by itself
+	engine      engine
+	engineName  string
+	executors   atomic.Uint64         // made so far; the number of the next one
+	paused      atomic.Pointer[pause] // nil: not paused
+	pauseTimer  *time.Timer           // fires when a pause ends
+	idleSeconds atomic.Int64          // clients silent for longer are closed; 0: never
+	rates       rates
+
+	closing chan struct{} // closed by Close
+	once    sync.Once
+	wait    sync.WaitGroup
+}
+
+// engine is the network side of a service.
+type engine interface {
+	// start serves the listener, which the engine owns from now on.
+	start(listener *net.TCPListener) error
+	// resume makes every connection continue that was postponed.
+	resume()
+	// close closes every connection and waits for the engine's goroutines.
+	close()
+}
+
+// Start opens the listener and serves clients until Close. ctx bounds the start only.
+func Start(ctx context.Context, config Config) (*Service, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Service{config: config.withDefaults(), closing: make(chan struct{})}
+	listener, err := s.listen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepare(); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	if s.config.Fabric != nil {
+		if s.cluster, err = startCluster(ctx, s); err != nil {
+			s.arena.Close()
+			return nil, errors.Join(fmt.Errorf("slots: start: %w", err), listener.Close())
+		}
+	}
+	if s.table, err = s.commands(); err == nil {
+		s.statistics = newStatistics(s.table)
+		s.engine, s.engineName, err = newEngine(s)
+	}
+	if err == nil {
+		err = s.engine.start(listener)
+	}
+	if err != nil {
+		if s.cluster != nil {
+			s.cluster.close()
+		}
+		s.arena.Close()
+		return nil, errors.Join(fmt.Errorf("slots: start: %w", err), listener.Close())
+	}
+	s.wait.Go(s.keepHouse)
+	s.config.Logger.Info("slots service started", slog.String("event", "slots_started"),
+		slog.String("address", s.address.String()), slog.String("engine", s.engineName))
+	return s, nil
+}
+
+// listen opens the listener. The system's error stays in the chain, so that callers can tell a port in use.
+func (s *Service) listen(ctx context.Context) (*net.TCPListener, error) {
+	opened, err := s.config.ListenConfig.Listen(ctx, "tcp", s.config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("slots: listen on %s: %w", s.config.Listen, err)
+	}
+	listener, ok := opened.(*net.TCPListener)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("slots: listen on %s: not a TCP address", s.config.Listen), opened.Close())
+	}
+	address := listener.Addr().(*net.TCPAddr).AddrPort()
+	s.address = netip.AddrPortFrom(address.Addr().Unmap(), address.Port())
+	if !s.config.AllowRemote && !s.address.Addr().IsLoopback() {
+		return nil, errors.Join(fmt.Errorf("slots: listen on %s: %w", s.config.Listen, ErrRemote), listener.Close())
+	}
+	return listener, nil
+}
+
+// ErrRemote is returned by Start for an address that others can reach, when Config.AllowRemote is not set.
+var ErrRemote = errors.New("reachable beyond this machine without authentication; hint: listen on 127.0.0.1, or allow it explicitly")
+
+// prepare makes the keyspace.
+func (s *Service) prepare() error {
+	s.started = s.config.Now()
+	s.seed = s.config.Seed
+	if s.seed == 0 {
+		s.seed = rand.Uint64()
+	}
+	source := rand.New(rand.NewPCG(s.seed, 0))
+	s.runID = fmt.Sprintf("%016x%016x%08x", source.Uint64(), source.Uint64(), source.Uint32())
+	s.limits = resp.Limits{Bulk: 512 << 20, Args: 1 << 20, Inline: 64 << 10}
+	s.arena = slab.New(slab.Options{})
+	s.store = keyspace.New(keyspace.Options{Databases: s.config.Databases, Shards: 256, Seed: maphash.MakeSeed(), Arena: s.arena})
+	s.clients = newClients(s.config.MaxClients)
+	s.idleSeconds.Store(int64((s.config.IdleTimeout + time.Second - 1) / time.Second))
+	s.pauseTimer = time.NewTimer(time.Hour)
+	s.pauseTimer.Stop()
+	return nil
+}
+
+// commands is the full command table.
+func (s *Service) commands() (*command.Table, error) {
+	return command.NewTable(command.Keyspace(), s.connectionCommands(), s.serverCommands(), s.cluster.commands())
+}
+
+// keepHouse removes expired keys and closes idle clients until Close.
+func (s *Service) keepHouse() {
+	ticker := time.NewTicker(housekeepingInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.closing:
+			return
+		case <-s.pauseTimer.C:
+			s.endPause()
+			continue
+		case <-ticker.C:
+		}
+		now := s.config.Now()
+		s.store.ExpireSome(now.UnixMilli(), expiryBudget)
+		s.rates.sample(now, s.statistics)
+		if idle := s.idleSeconds.Load(); idle > 0 {
+			s.clients.killIdle(now.UnixMilli() - 1000*idle)
+		}
+	}
+}
+
+// Addr is the address clients are served on.
+func (s *Service) Addr() netip.AddrPort { return s.address }
+
+// ID is the service's name in the cluster, 40 hexadecimal digits; by itself, a name that lasts until Close.
+func (s *Service) ID() string {
+	if s.cluster != nil {
+		return s.cluster.id()
+	}
+	return s.runID
+}
+
+// Serving reports whether every slot is served by somebody; a service by itself serves all.
+func (s *Service) Serving() bool { return s.cluster == nil || s.cluster.serving() }
+
+// Changed returns a channel that is closed when Serving, or the slot table, may have changed since the call. Call it
+// before looking. A service by itself never changes: its channel is nil.
+func (s *Service) Changed() <-chan struct{} {
+	if s.cluster == nil {
+		return nil
+	}
+	return s.cluster.changed()
+}
+
+// Close stops serving, closes every connection and returns when all goroutines have ended.
+func (s *Service) Close() error {
+	s.once.Do(func() {
+		close(s.closing)
+		s.pauseTimer.Stop()
+		s.engine.close()
+		if s.cluster != nil {
+			s.cluster.close()
+		}
+		s.wait.Wait()
+		s.arena.Close()
+		s.config.Logger.Info("slots service stopped", slog.String("event", "slots_stopped"), slog.String("address", s.address.String()))
+	})
+	return nil
+}
+
+// compatibleVersion is the compatible server's version, which clients look at.
+const compatibleVersion = "7.2.4"
+
+// announced is the address clients are told.
+func (s *Service) announced() (host string, port int) {
+	host, port = s.config.Announce.Host, s.config.Announce.Port
+	if host == "" {
+		host = s.address.Addr().String()
+	}
+	if port == 0 {
+		port = int(s.address.Port())
+	}
+	return host, port
+}
