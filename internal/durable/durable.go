@@ -148,7 +148,7 @@ func MakeDir(fsys FS, path string) error {
 // Lock makes the caller the one holder of path, a file that is created when absent, until the Closer is closed or
 // the process ends. It gives ErrLocked, with a hint, while another process or another caller holds it.
 func Lock(fsys FS, path string) (io.Closer, error) {
-	name, err := canonical(fsys, path)
+	name, err := Canonical(fsys, path)
 	if err != nil {
 		return nil, fmt.Errorf("durable: lock %s: %w", path, err)
 	}
@@ -172,9 +172,10 @@ func isHeld(err error) bool {
 	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || strings.Contains(err.Error(), "held by current process")
 }
 
-// canonical names a file of the machine by one name, however it is reached: the system's locks are per process, so
-// inside of a process only the name tells two holders apart.
-func canonical(fsys FS, path string) (string, error) {
+// Canonical is the one name of a path whose directory exists: absolute and without symbolic links in the directory on
+// the machine's file system, unchanged elsewhere. The system's locks are per process, so that inside of a process
+// only the name tells two holders apart.
+func Canonical(fsys FS, path string) (string, error) {
 	if fsys != vfs.Default {
 		return path, nil
 	}

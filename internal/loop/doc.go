@@ -14,7 +14,7 @@
 //
 // # Concurrency
 //
-// All methods of a [Loop] are safe from any goroutine, but Close, Submit and Inspect must not be called by the
+// All methods of a [Loop] are safe from any goroutine, but Close, Submit, Request and Inspect must not be called by the
 // callbacks of [Config]: these run on the core's goroutine and must not block. Messages are received in the order in
 // which Post and Submit accepted them; a function given to Inspect runs after everything accepted before it has been
 // received and carried out.

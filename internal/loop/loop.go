@@ -38,10 +38,11 @@ type Config[P comparable, M, E any] struct {
 	Failed func(err error)
 }
 
-// item is one entry of the inbox: a message, or a function to run on the core's goroutine.
+// item is one entry of the inbox: a message, a function to run on the core's goroutine, or both.
 type item[P comparable, M any] struct {
 	from    P
 	message M
+	receive bool // there is a message
 	call    func()
 }
 
@@ -84,7 +85,7 @@ func (l *Loop[P, M, E]) Post(from P, m M) bool {
 		return false
 	}
 	select {
-	case l.inbox <- item[P, M]{from: from, message: m}:
+	case l.inbox <- item[P, M]{from: from, message: m, receive: true}:
 		return true
 	default:
 		l.dropped.Add(1)
@@ -93,22 +94,33 @@ func (l *Loop[P, M, E]) Post(from P, m M) bool {
 }
 
 // Submit hands over a message and waits for room in the inbox, for ctx, or for the end of the loop. It does not wait
-// until the core has received the message: Inspect does.
+// until the core has received the message: Request does.
 func (l *Loop[P, M, E]) Submit(ctx context.Context, from P, m M) error {
-	return l.put(ctx, item[P, M]{from: from, message: m})
+	return l.put(ctx, item[P, M]{from: from, message: m, receive: true})
 }
 
 // Inspect runs f on the core's goroutine, after everything accepted earlier was carried out, and waits for it.
 func (l *Loop[P, M, E]) Inspect(ctx context.Context, f func()) error {
+	return l.call(ctx, item[P, M]{}, f)
+}
+
+// Request hands over a message, lets the loop carry out what comes of it, and then runs f on the core's goroutine. It
+// waits for all of that. When ctx ends earlier, the message may still be received.
+func (l *Loop[P, M, E]) Request(ctx context.Context, from P, m M, f func()) error {
+	return l.call(ctx, item[P, M]{from: from, message: m, receive: true}, f)
+}
+
+func (l *Loop[P, M, E]) call(ctx context.Context, i item[P, M], f func()) error {
 	done := make(chan struct{})
-	if err := l.put(ctx, item[P, M]{call: func() { f(); close(done) }}); err != nil {
+	i.call = func() { f(); close(done) }
+	if err := l.put(ctx, i); err != nil {
 		return err
 	}
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("loop: inspect: %w", context.Cause(ctx))
+		return fmt.Errorf("loop: request: %w", context.Cause(ctx))
 	case <-l.ended:
 	}
 	select { // the loop may have ended right after f
@@ -212,13 +224,14 @@ func (l *Loop[P, M, E]) run() {
 func (l *Loop[P, M, E]) take(first item[P, M]) bool {
 	now := l.config.Now()
 	for n, i := 1, first; ; n++ {
+		if i.receive {
+			l.core.Receive(now, i.from, i.message)
+		}
 		if i.call != nil {
 			if !l.carryOut() {
 				return false
 			}
 			i.call()
-		} else {
-			l.core.Receive(now, i.from, i.message)
 		}
 		if n == MaxBatch {
 			return l.carryOut()

@@ -1,0 +1,107 @@
+package fabric
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/egalcluster/egal/fabric/gossip"
+	"github.com/egalcluster/egal/fabric/transport"
+)
+
+// This file connects the gossip core's loop with the transport and with the rest of the node.
+
+// handler takes what arrives; a type of its own, so that these are no methods of Fabric.
+type handler struct{ fabric *Fabric }
+
+func (h handler) Datagram(from netip.AddrPort, b []byte) { h.packet(from, b) }
+
+func (h handler) Frame(from netip.AddrPort, b []byte) { h.packet(from, b) }
+
+func (h handler) packet(from netip.AddrPort, b []byte) {
+	packet, err := gossip.Decode(b)
+	if err != nil {
+		h.fabric.counters.undecodable.Add(1)
+		return
+	}
+	h.fabric.loop.Post(from, packet)
+}
+
+func (h handler) Refused(peer netip.AddrPort) {
+	h.fabric.founding.answered(peer, gossip.ReasonRefused, h.fabric.config.Now())
+	h.fabric.loop.Post(peer, gossip.PeerRefused{})
+}
+
+// send puts one message of the core on the wire; on the loop's goroutine.
+func (f *Fabric) send(to gossip.Peer, m gossip.Message) {
+	packet, ok := m.(gossip.Packet)
+	if !ok {
+		return
+	}
+	f.encoded = gossip.Encode(f.encoded[:0], packet)
+	var err error
+	if packet.Reliable() || len(f.encoded) > transport.MaxDatagram {
+		err = f.transport.SendFrame(to, f.encoded)
+	} else {
+		err = f.transport.SendDatagram(to, f.encoded)
+	}
+	if err != nil { // the core takes it for a loss and repairs it
+		f.counters.unsent.Add(1)
+	}
+}
+
+// notify takes one event of the core; on the loop's goroutine.
+func (f *Fabric) notify(event gossip.Event) {
+	switch e := event.(type) {
+	case gossip.ViewChanged:
+		f.publish(e.View)
+	case gossip.Joined:
+		f.publish(f.core.View())
+		f.founding.joined(e.Cluster)
+	case gossip.JoinRefused:
+		f.founding.answered(e.From, e.Reason, f.config.Now())
+	case gossip.Refused:
+		f.refusal = e.Err
+	case gossip.Superseded:
+		f.fail.Do(func() {
+			f.failure = ErrSuperseded
+			close(f.failed)
+		})
+	}
+}
+
+// Metrics counts what the fabric did since Start.
+type Metrics struct {
+	// Gossip and Transport are the counters of the rooms below.
+	Gossip    gossip.Metrics
+	Transport transport.Metrics
+	// InboxDropped counts packets that found the core's inbox full, Undecodable those that were no packets, Unsent
+	// those that the transport did not take.
+	InboxDropped, Undecodable, Unsent uint64
+	// Snapshots counts those written, SnapshotFailures those that could not be.
+	Snapshots, SnapshotFailures uint64
+}
+
+// Metrics returns the counters. After Close those of the core are the last ones.
+func (f *Fabric) Metrics() Metrics {
+	_ = f.loop.Inspect(context.Background(), f.remember) // an error means closed: the last ones stay
+	m := Metrics{
+		InboxDropped:     f.loop.Dropped(),
+		Undecodable:      f.counters.undecodable.Load(),
+		Unsent:           f.counters.unsent.Load(),
+		Snapshots:        f.counters.snapshots.Load(),
+		SnapshotFailures: f.counters.snapshotFailures.Load(),
+	}
+	if last := f.last.Load(); last != nil {
+		m.Gossip = *last
+	}
+	if measured, ok := f.transport.(transport.Measured); ok {
+		m.Transport = measured.Metrics()
+	}
+	return m
+}
+
+// remember keeps the core's counters; on the loop's goroutine.
+func (f *Fabric) remember() {
+	m := f.core.Metrics()
+	f.last.Store(&m)
+}
