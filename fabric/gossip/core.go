@@ -1,36 +1,310 @@
 package gossip
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/egalcluster/egal/internal/core"
+	"github.com/egalcluster/egal/internal/hlc"
 )
 
-// Core is the gossip state machine of one node.
-type Core struct{ view *View }
+const (
+	// lateTick is how late an own deadline may be noticed before the node blames itself for what it missed.
+	lateTick = 500 * time.Millisecond
+	// housekeeping is the time between two looks for tombstones to forget.
+	housekeeping = time.Minute
+	// maxRounds is how often one input may change the membership again by what follows from it.
+	maxRounds = 8
+)
+
+// Core is the gossip state machine of one node: a core.Core over Peer, Message and Event. It never asks for
+// anything to be saved.
+type Core struct {
+	cfg        Config
+	generation uint64    // Config.Generation, or more when peers knew a later one
+	now        time.Time // of the latest input
+	random     *rand.Rand
+	clock      hlc.Clock
+	clockOff   bool // our clock is off its peers' median
+	metrics    Metrics
+
+	cluster     ClusterID
+	synced      bool // has founded the cluster, or received its state, since the start
+	restored    bool // started in the cluster of its snapshot
+	left        bool // said goodbye, or was superseded: does nothing any more
+	owners      table[NodeID, *owner]
+	shared      table[sharedKey, *shared]
+	sharedBytes int
+	root        uint64
+
+	view          *View
+	changed       bool // the state is ahead of the view
+	rosterChanged bool // so is what the member list is made of
+
+	sends    []core.Out[Peer, Message]
+	events   []Event
+	announce bool // the view has not been reported yet
+
+	writes  writes
+	rumors  rumorLog
+	gaps    []delta // came before their predecessors; at most maxGaps, oldest first
+	joining joining
+
+	peers      []*peer // the members we probe, sorted by id
+	lost       lostProbe
+	probeAt    time.Time
+	fastAt     time.Time // zero: no peer is suspected after a refused connection
+	settleAt   time.Time // zero: no roots to look at again
+	exchangeAt time.Time // no full exchange is begun before
+	answers    int       // states sent on request since answersAt
+	answersAt  time.Time
+	houseAt    time.Time
+}
 
 // New makes the core of one node.
 func New(cfg Config, now time.Time) (*Core, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Core{view: NewView(Contents{Self: cfg.ID})}, nil
+	c := &Core{
+		cfg: cfg.withDefaults(), generation: cfg.Generation, now: now,
+		random:  rand.New(rand.NewPCG(cfg.Seed, 0)),
+		houseAt: now.Add(housekeeping), probeAt: now,
+	}
+	switch {
+	case cfg.View != nil:
+		c.startFrom(cfg.View)
+	case cfg.Snapshot != nil:
+		c.restore(cfg.Snapshot)
+	default:
+		c.view = &View{self: cfg.ID}
+	}
+	c.cfg.Snapshot, c.cfg.View = nil, nil
+	c.describe()
+	c.settle()
+	return c, nil
+}
+
+// startFrom takes over a ready-made view.
+func (c *Core) startFrom(v *View) {
+	c.cluster, c.owners, c.shared, c.root = v.cluster, v.owners, v.shared, v.root
+	c.synced = true
+	for s := range c.shared.all() {
+		c.sharedBytes += s.bytes()
+	}
+	taken := *v
+	taken.self = c.cfg.ID
+	c.view = &taken
+	c.writes.flushed = c.self().version
+	c.probeAt = c.now.Add(c.spread(c.cfg.ProbeInterval))
+	c.watch()
+}
+
+// restore starts from the state of an earlier run: in its cluster, but with everybody unproven.
+func (c *Core) restore(s *Snapshot) {
+	c.view = &View{self: c.cfg.ID}
+	c.cluster = s.cluster
+	for _, d := range s.owners {
+		if d.owner == c.cfg.ID {
+			c.generation = max(c.generation, d.generation+1)
+			continue
+		}
+		c.mergeOwner(d)
+	}
+	for _, entry := range s.shared {
+		c.mergeShared(entry)
+	}
+	if !c.cluster.IsZero() {
+		c.joining.at, c.restored = c.now, true
+		c.report(Joined{c.cluster})
+	}
+}
+
+// describe writes who and where this node is, unless its state says so already.
+func (c *Core) describe() {
+	described := about{
+		boot: c.cfg.Boot, addr: c.cfg.Addr, name: c.cfg.Name, location: c.cfg.Location, roles: c.cfg.Roles, left: c.left,
+	}
+	before, _ := c.owners.find(c.cfg.ID)
+	if before == nil || before.generation != c.generation {
+		fresh := &owner{id: c.cfg.ID, generation: c.generation}
+		if before != nil && before.generation < c.generation && before.about != nil && before.about.boot == c.cfg.Boot {
+			// The same process under a later generation keeps what it wrote.
+			fresh = newOwner(c.cfg.ID, c.generation, before.version, before.entries)
+		}
+		c.writes.flushed = 0
+		c.replaceOwner(before, fresh)
+	}
+	c.writeOwn(keyNode, described.encode(), false)
+}
+
+// self is this node's own state; never nil after New has called describe.
+func (c *Core) self() *owner {
+	if o, ok := c.owners.find(c.cfg.ID); ok {
+		return o
+	}
+	return &owner{id: c.cfg.ID, generation: c.generation}
 }
 
 // View is the newest view; it shows local writes as soon as Receive returns.
 func (c *Core) View() *View { return c.view }
 
 // Metrics are the core's counters.
-func (c *Core) Metrics() Metrics { return Metrics{} }
+func (c *Core) Metrics() Metrics {
+	m := c.metrics
+	m.StampsAhead = c.clock.Refused()
+	return m
+}
 
-// Receive takes a packet or a request of the shell.
-func (c *Core) Receive(now time.Time, from Peer, m Message) {}
+// Receive takes a peer's packet, or a request of the shell. It keeps what the message holds.
+func (c *Core) Receive(now time.Time, from Peer, m Message) {
+	if c.left {
+		return
+	}
+	c.advance(now)
+	switch m := m.(type) {
+	case Packet:
+		c.receivePacket(from, m)
+	case Found:
+		c.found(m.Cluster)
+	case Join:
+		c.join(m.Seeds)
+	case SetOwn:
+		c.setOwn(m.Key, m.Value, false)
+	case DeleteOwn:
+		c.setOwn(m.Key, nil, true)
+	case SetShared:
+		c.setShared(m.Key, m.Value, false)
+	case DeleteShared:
+		c.setShared(m.Key, nil, true)
+	case Leave:
+		c.leave()
+	case PeerRefused:
+		c.refusedBy(from)
+	}
+	c.settle()
+}
 
 // Tick tells that all deadlines up to now have passed.
-func (c *Core) Tick(now time.Time) {}
+func (c *Core) Tick(now time.Time) {
+	if c.left {
+		return
+	}
+	c.advance(now)
+	due := func(at time.Time) bool { return !at.IsZero() && !at.After(now) }
+	if due(c.fastAt) {
+		c.probeFast()
+	}
+	if due(c.settleAt) {
+		c.probeUnequal()
+	}
+	if due(c.probeAt) {
+		c.probeRound()
+	}
+	if due(c.joining.at) {
+		c.ask()
+	}
+	if due(c.houseAt) {
+		c.forgetTombstones()
+		c.houseAt = now.Add(housekeeping)
+	}
+	c.settle()
+}
 
-// Next is the earliest deadline.
-func (c *Core) Next() time.Time { return time.Time{} }
+// Next is the earliest deadline; zero after Leave.
+func (c *Core) Next() time.Time {
+	if c.left {
+		return time.Time{}
+	}
+	next := c.probeAt
+	for _, at := range []time.Time{c.fastAt, c.settleAt, c.joining.at, c.houseAt, c.writes.at} {
+		if !at.IsZero() && at.Before(next) {
+			next = at
+		}
+	}
+	return next
+}
 
-// Ready hands over what to do.
-func (c *Core) Ready() core.Ready[Peer, Message, Event] { return core.Ready[Peer, Message, Event]{} }
+// Ready hands over what to do. Writes that are due go out here, so that all the writes received since the last
+// Ready make one rumor.
+func (c *Core) Ready() core.Ready[Peer, Message, Event] {
+	if !c.writes.at.IsZero() && !c.writes.at.After(c.now) {
+		c.flush()
+	}
+	if c.announce {
+		c.events = append(c.events, ViewChanged{c.view})
+		c.announce = false
+	}
+	ready := core.Ready[Peer, Message, Event]{Send: c.sends, Notify: c.events}
+	c.sends, c.events = nil, nil
+	return ready
+}
+
+// advance sets the time. A node that notices a deadline late was paused, or its clock jumped: it forgives everybody
+// the answers it may not have read.
+func (c *Core) advance(now time.Time) {
+	deadlines := []*time.Time{&c.probeAt, &c.fastAt, &c.settleAt, &c.joining.at, &c.houseAt, &c.writes.at}
+	back := now.Before(c.now.Add(-lateTick))
+	if next := c.Next(); back || now.Sub(next) > lateTick {
+		c.forgive()
+		for _, at := range deadlines {
+			if !at.IsZero() && (back || at.Before(now)) {
+				*at = now
+			}
+		}
+		if back {
+			c.writes.quiet, c.exchangeAt, c.answersAt = now, now, now
+		}
+	}
+	c.now = now
+}
+
+// settle publishes what has changed, and what follows from it, until nothing does.
+func (c *Core) settle() {
+	for range maxRounds {
+		if !c.changed {
+			return
+		}
+		if !c.publish() {
+			return
+		}
+		c.watch()
+		c.lead()
+	}
+}
+
+// publish makes the view of the present state; it reports whether the member list was made anew.
+func (c *Core) publish() bool {
+	c.owners.freeze()
+	c.shared.freeze()
+	members, anew := c.view.roster, c.rosterChanged || c.view.roster == nil
+	if anew {
+		members = newRoster(c.owners, c.shared, c.finding)
+	}
+	c.view = &View{
+		version: c.view.version + 1, self: c.cfg.ID, cluster: c.cluster,
+		owners: c.owners, shared: c.shared, root: c.root, roster: members,
+	}
+	c.changed, c.rosterChanged, c.announce = false, false, true
+	return anew
+}
+
+// touch makes settle publish; with members, the member list as well.
+func (c *Core) touch(members bool) {
+	c.changed = true
+	c.rosterChanged = c.rosterChanged || members
+}
+
+// send queues a packet.
+func (c *Core) send(to Peer, receiver BootID, b body) {
+	c.sends = append(c.sends, core.Out[Peer, Message]{To: to, Message: Packet{
+		Cluster: c.cluster, Sender: c.cfg.ID, Generation: c.generation, Boot: c.cfg.Boot, ReceiverBoot: receiver, body: b,
+	}})
+}
+
+func (c *Core) report(e Event) { c.events = append(c.events, e) }
+
+// spread is a random part of d.
+func (c *Core) spread(d time.Duration) time.Duration {
+	return time.Duration(c.random.Int64N(int64(d) + 1))
+}

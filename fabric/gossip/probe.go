@@ -1,8 +1,338 @@
 package gossip
 
+import (
+	"slices"
+	"time"
+)
+
 const (
 	// watched is how many successors on the hash ring a node probes in a cluster too large to probe everybody.
 	watched = 8
 	// maxWatched is how many it probes at most, passing over unreachable ones.
 	maxWatched = 64
+	// maxUnequal is how long roots may go on changing and being unequal before a full exchange.
+	maxUnequal = time.Second
+	// maxClockError is how far this node's clock may be off its peers' median before it stops to stamp shared keys.
+	maxClockError = 500 * time.Millisecond
+	// ackWindow is how many of the latest probes to a member may still be answered.
+	ackWindow = 4
 )
+
+// peer is a member that this node probes.
+type peer struct {
+	id          NodeID
+	sequence    uint64 // of the latest probe
+	sentAt      time.Time
+	answered    bool
+	misses      int
+	unreachable bool
+	proven      bool // false for members out of a snapshot until they answer: not reachable, but not accused either
+	fast        bool // refused a connection: is probed on a short scale
+	boot        BootID
+
+	measured bool
+	rtt      time.Duration
+	offset   time.Duration // of the peer's clock to ours
+
+	unequalSince time.Time // zero: roots are equal as far as we know
+	noted        time.Time // when the two roots below were seen
+	mine, theirs uint64
+	settleAt     time.Time // when to look again; zero: not at all
+}
+
+// lostProbe is the latest probe to an unreachable member that is not among our peers.
+type lostProbe struct {
+	id       NodeID
+	sequence uint64
+	cursor   int
+}
+
+// finding is our own opinion of a member.
+func (c *Core) finding(id NodeID) (reachable, known bool) {
+	if id == c.cfg.ID {
+		return true, true
+	}
+	if p := c.peer(id); p != nil {
+		return p.proven && !p.unreachable, true
+	}
+	return false, false
+}
+
+func (c *Core) peer(id NodeID) *peer {
+	i, ok := slices.BinarySearchFunc(c.peers, id, func(p *peer, id NodeID) int { return p.id.Compare(id) })
+	if !ok {
+		return nil
+	}
+	return c.peers[i]
+}
+
+// watch chooses whom to probe: everybody in a small cluster, else the successors on the hash ring. Who stays keeps
+// what is known about it.
+func (c *Core) watch() {
+	var ids []NodeID
+	all, good := len(c.view.members) <= watched+1, 0
+	c.view.successors(c.cfg.ID, func(m Member) bool {
+		ids = append(ids, m.ID)
+		if m.Reachable {
+			good++
+		}
+		return all || good < watched && len(ids) < maxWatched
+	})
+	slices.SortFunc(ids, NodeID.Compare)
+	if slices.EqualFunc(ids, c.peers, func(id NodeID, p *peer) bool { return id == p.id }) {
+		return
+	}
+	first := len(c.peers) == 0 && c.synced
+	peers := make([]*peer, 0, len(ids))
+	for _, id := range ids {
+		p := c.peer(id)
+		if p == nil {
+			m, _ := c.view.Member(id)
+			p = &peer{id: id, sequence: c.random.Uint64(), answered: true, proven: c.synced, unreachable: c.synced && !m.Reachable}
+		}
+		peers = append(peers, p)
+	}
+	c.peers = peers
+	if !first { // the first peers are taken for what the view says of them
+		c.judged()
+	}
+}
+
+// judged publishes what the failure detector has found anew.
+func (c *Core) judged() {
+	c.touch(true)
+	if c.cluster.IsZero() {
+		return
+	}
+	var found report
+	found.clockOff = c.clockOff
+	for _, p := range c.peers {
+		if p.unreachable {
+			found.unreachable = append(found.unreachable, p.id)
+		}
+	}
+	// Neither write can be refused: the value is small and the key is ours.
+	if before := c.self().report; !found.clockOff && len(found.unreachable) == 0 {
+		_ = c.writeOwn(keyReport, nil, true)
+	} else if before == nil || !before.equal(&found) {
+		_ = c.writeOwn(keyReport, found.encode(), false)
+	}
+}
+
+// probeRound judges the last round and begins the next.
+func (c *Core) probeRound() {
+	changed := false
+	for _, p := range c.peers {
+		if !p.fast {
+			changed = c.judge(p, c.cfg.ProbeTimeout) || changed
+			c.probe(p)
+		}
+	}
+	c.probeLost()
+	if off := c.clockIsOff(); off != c.clockOff {
+		c.clockOff, changed = off, true
+	}
+	if changed {
+		c.judged()
+	}
+	if c.synced && c.alone() && len(c.joining.seeds) > 0 && c.joining.at.IsZero() {
+		c.joining.at = c.now.Add(c.cfg.JoinRetry) // perhaps the others have new addresses
+	} else if c.synced && !c.alone() {
+		c.joining.at = time.Time{}
+	}
+	tenth := c.cfg.ProbeInterval / 10
+	c.probeAt = c.now.Add(c.cfg.ProbeInterval - tenth + c.spread(2*tenth))
+}
+
+// alone reports whether no other member is reachable.
+func (c *Core) alone() bool {
+	return !slices.ContainsFunc(c.view.members, func(m Member) bool { return m.Reachable && m.ID != c.cfg.ID })
+}
+
+// judge counts the latest probe as missed if it was not answered in time; it reports whether that is the verdict.
+func (c *Core) judge(p *peer, timeout time.Duration) bool {
+	if p.answered || c.now.Sub(p.sentAt) < timeout {
+		return false
+	}
+	p.misses++
+	c.metrics.ProbesMissed++
+	if p.misses < c.cfg.ProbeMisses || p.unreachable {
+		return false
+	}
+	p.unreachable, p.fast, p.measured = true, false, false
+	return true
+}
+
+// probe asks a peer. One that is not known to be there may have another process by now.
+func (c *Core) probe(p *peer) {
+	m, ok := c.view.Member(p.id)
+	if !ok {
+		return
+	}
+	boot := m.Boot
+	if p.unreachable || !p.proven || p.misses > 0 {
+		boot = 0
+	}
+	p.sequence++
+	p.sentAt, p.answered = c.now, false
+	c.metrics.ProbesSent++
+	c.send(m.Addr, boot, c.question(p.sequence))
+}
+
+func (c *Core) question(sequence uint64) probe {
+	return probe{sequence: sequence, root: c.root, wall: c.now.UnixMicro()}
+}
+
+// probeLost asks one unreachable member that is not among our peers, so that a healed partition is noticed.
+func (c *Core) probeLost() {
+	members := c.view.members
+	for range members {
+		c.lost.cursor = (c.lost.cursor + 1) % len(members)
+		m := members[c.lost.cursor]
+		if !m.Reachable && c.peer(m.ID) == nil {
+			c.lost.id, c.lost.sequence = m.ID, c.random.Uint64()
+			c.metrics.ProbesSent++
+			c.send(m.Addr, 0, c.question(c.lost.sequence))
+			return
+		}
+	}
+}
+
+// refusedBy carries out PeerRefused.
+func (c *Core) refusedBy(from Peer) {
+	c.receiveRefusal(from, ReasonRefused)
+	for _, p := range c.peers {
+		if m, ok := c.view.Member(p.id); ok && m.Addr == from && !p.fast && !p.unreachable {
+			p.fast = true
+			c.probe(p)
+			if c.fastAt.IsZero() {
+				c.fastAt = c.now.Add(c.cfg.RefusedInterval)
+			}
+		}
+	}
+}
+
+// probeFast goes on with the peers that refused a connection.
+func (c *Core) probeFast() {
+	c.fastAt = time.Time{}
+	changed := false
+	for _, p := range c.peers {
+		if !p.fast {
+			continue
+		}
+		changed = c.judge(p, c.cfg.RefusedInterval/2) || changed
+		if p.fast {
+			c.probe(p)
+			c.fastAt = c.now.Add(c.cfg.RefusedInterval)
+		}
+	}
+	if changed {
+		c.judged()
+	}
+}
+
+// receiveAck takes the answer to a probe. One answer makes a member reachable again.
+func (c *Core) receiveAck(packet Packet, a ack) {
+	p := c.peer(packet.Sender)
+	if p == nil {
+		if packet.Sender == c.lost.id && a.sequence == c.lost.sequence && a.root != c.root {
+			c.lost.sequence++
+			if m, ok := c.view.Member(packet.Sender); ok {
+				c.exchange(m.Addr, packet.Boot)
+			}
+		}
+		return
+	}
+	if p.sequence-a.sequence >= ackWindow {
+		c.metrics.DroppedUnexpected++
+		return
+	}
+	c.metrics.AcksReceived++
+	if a.sequence == p.sequence && !p.answered {
+		p.answered, p.measured = true, true
+		p.rtt = c.now.Sub(p.sentAt)
+		p.offset = time.UnixMicro(a.wall).Sub(p.sentAt.Add(p.rtt / 2))
+	}
+	p.misses, p.fast, p.boot = 0, false, packet.Boot
+	if p.unreachable || !p.proven {
+		p.unreachable, p.proven = false, true
+		c.judged()
+	}
+	c.compareRoots(p, a.root)
+}
+
+// compareRoots begins a full exchange when roots stay unequal: unchanged over the settling time, so that no rumor
+// is in flight that would repair them, or changing for so long that it makes no difference.
+func (c *Core) compareRoots(p *peer, theirs uint64) {
+	if theirs == c.root {
+		p.unequalSince, p.settleAt = time.Time{}, time.Time{}
+		return
+	}
+	stuck := !p.unequalSince.IsZero() && p.mine == c.root && p.theirs == theirs
+	if p.unequalSince.IsZero() {
+		p.unequalSince = c.now
+	}
+	if !stuck {
+		p.mine, p.theirs, p.noted = c.root, theirs, c.now
+	}
+	if stuck && c.now.Sub(p.noted) >= c.cfg.Settle || c.now.Sub(p.unequalSince) >= maxUnequal {
+		if m, ok := c.view.Member(p.id); ok && c.exchange(m.Addr, p.boot) {
+			p.unequalSince, p.settleAt = time.Time{}, time.Time{}
+			return
+		}
+	}
+	p.settleAt = c.now.Add(c.cfg.Settle)
+	if c.settleAt.IsZero() || p.settleAt.Before(c.settleAt) {
+		c.settleAt = p.settleAt
+	}
+}
+
+// exchange sends our whole state and asks for the peer's, unless it is too soon.
+func (c *Core) exchange(to Peer, boot BootID) bool {
+	if c.now.Before(c.exchangeAt) {
+		return false
+	}
+	c.exchangeAt = c.now.Add(exchangeInterval)
+	c.metrics.Exchanges++
+	c.sendState(to, boot, true)
+	return true
+}
+
+// probeUnequal looks again at the peers whose roots were unequal.
+func (c *Core) probeUnequal() {
+	c.settleAt = time.Time{}
+	for _, p := range c.peers {
+		switch {
+		case p.settleAt.IsZero():
+		case !p.settleAt.After(c.now):
+			p.settleAt = time.Time{}
+			if p.answered {
+				c.probe(p)
+			}
+		case c.settleAt.IsZero() || p.settleAt.Before(c.settleAt):
+			c.settleAt = p.settleAt
+		}
+	}
+}
+
+// forgive forgets what peers seem to have missed while this node itself was not there.
+func (c *Core) forgive() {
+	c.metrics.Forgiven++
+	for _, p := range c.peers {
+		p.answered, p.fast, p.misses = true, false, 0
+	}
+	c.fastAt = time.Time{}
+}
+
+// clockIsOff compares our clock with the median of our peers' and our own; with two in the middle, with the nearer.
+func (c *Core) clockIsOff() bool {
+	offsets := []time.Duration{0}
+	for _, p := range c.peers {
+		if p.measured && !p.unreachable {
+			offsets = append(offsets, p.offset)
+		}
+	}
+	slices.Sort(offsets)
+	low, high := offsets[(len(offsets)-1)/2], offsets[len(offsets)/2]
+	return min(low.Abs(), high.Abs()) > maxClockError
+}

@@ -8,7 +8,6 @@ import (
 
 const snapshotVersion = 1
 
-
 // Snapshot is the replicated state of a view, as a node writes it to its disk and starts from again.
 type Snapshot struct {
 	cluster ClusterID

@@ -185,12 +185,15 @@ func (w *World[P, M, E]) Step() bool {
 	case target == nil:
 		w.nobodyThere(e)
 		return true
-	case target.paused.After(w.now):
-		e.at = target.paused
-		w.push(e)
-		return true
 	case e.kind == tick && !e.at.Equal(target.wake):
 		return true // the core has changed its mind since
+	case target.paused.After(w.now):
+		e.at = target.paused
+		if e.kind == tick {
+			target.wake = e.at
+		}
+		w.push(e)
+		return true
 	}
 	w.happen(target, e)
 	for len(w.queue) > 0 && w.queue[0].at.Equal(w.now) && w.queue[0].to == e.to && w.queue[0].kind == deliver {

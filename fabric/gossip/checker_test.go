@@ -1,0 +1,90 @@
+package gossip
+
+import "fmt"
+
+// checker holds the invariants that must be true at every moment, whatever the network does.
+type checker struct {
+	cluster *cluster
+	seen    map[NodeID]map[NodeID]*owner // by replica and owner: what the replica had last
+	written map[string]string            // by owner, generation, version and key: the value its owner had
+}
+
+func newChecker(c *cluster) *checker {
+	return &checker{cluster: c, seen: map[NodeID]map[NodeID]*owner{}, written: map[string]string{}}
+}
+
+// see looks at a node after an event.
+func (k *checker) see(n *simNode, e Event) {
+	changed, ok := e.(ViewChanged)
+	if !ok {
+		return
+	}
+	t, v := k.cluster.t, changed.View
+	t.Helper()
+	if own, ok := v.owners.find(v.self); ok {
+		for _, e := range own.entries {
+			k.written[fmt.Sprint(own.id, own.generation, e.version, e.key)] = string(e.value)
+		}
+	}
+	before := k.seen[v.self]
+	after := map[NodeID]*owner{}
+	root := uint64(0)
+	for o := range v.owners.all() {
+		root ^= o.digest()
+		after[o.id] = o
+		if old := before[o.id]; old != nil && old != o {
+			if o.generation < old.generation || o.generation == old.generation && o.version < old.version {
+				t.Fatalf("seed %d: n%d: owner %v went back", k.cluster.seed, n.number, o.id)
+			}
+		}
+		if before[o.id] == o {
+			continue
+		}
+		for _, e := range o.entries {
+			value, ok := k.written[fmt.Sprint(o.id, o.generation, e.version, e.key)]
+			if !ok || value != string(e.value) {
+				t.Fatalf("seed %d: n%d holds %q version %d of %v, which it did not write", k.cluster.seed, n.number, e.key, e.version, o.id)
+			}
+		}
+		k.prefix(n, o)
+	}
+	for s := range v.shared.all() {
+		root ^= s.digest()
+	}
+	if root != v.root {
+		t.Fatalf("seed %d: n%d: the root is not the hash of the state", k.cluster.seed, n.number)
+	}
+	for id := range before {
+		if after[id] == nil {
+			t.Fatalf("seed %d: n%d forgot %v", k.cluster.seed, n.number, id)
+		}
+	}
+	k.seen[v.self] = after
+	k.bounds(n)
+}
+
+// prefix: a replica with version v of an owner has all that the owner has live with versions up to v.
+func (k *checker) prefix(n *simNode, o *owner) {
+	for _, source := range k.cluster.running() {
+		if source.core.cfg.ID != o.id {
+			continue
+		}
+		own := source.core.self()
+		if own.generation != o.generation {
+			continue
+		}
+		for _, e := range own.entries {
+			if _, ok := o.find(e.key); !ok && e.version <= o.version {
+				k.cluster.t.Fatalf("seed %d: n%d has version %d of %v but lacks %q of version %d", k.cluster.seed, n.number, o.version, o.id, e.key, e.version)
+			}
+		}
+	}
+}
+
+func (k *checker) bounds(n *simNode) {
+	c := n.core
+	if len(c.gaps) > maxGaps || len(c.rumors.spans) > maxRumors || len(c.joining.early) > maxEarly ||
+		len(c.joining.waiting) > maxWaiting || len(c.peers) > maxWatched || len(c.writes.deleted) > MaxOwnKeys {
+		k.cluster.t.Fatalf("seed %d: n%d is over a bound", k.cluster.seed, n.number)
+	}
+}

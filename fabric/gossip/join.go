@@ -1,0 +1,264 @@
+package gossip
+
+import (
+	"slices"
+	"time"
+)
+
+// Limits of joining and of the exchange of whole states.
+const (
+	// MaxSeeds is how many seeds a node asks.
+	MaxSeeds = 64
+	// maxAsked is how many members a restarted node asks per round, next to its seeds.
+	maxAsked = 8
+	// maxWaiting is how many requests to join are kept while this node is itself in no cluster.
+	maxWaiting = 64
+	// maxEarly is how many packets of the cluster are kept until its state arrives; later ones are dropped.
+	maxEarly = 256
+	// firstRetry is the time after which seeds are asked for the second time; it doubles up to Config.JoinRetry.
+	firstRetry = 2 * time.Millisecond
+	// exchangeInterval is the least time between two full exchanges that a node begins.
+	exchangeInterval = 100 * time.Millisecond
+	// maxAnswers is how many whole states a node sends on request per exchangeInterval.
+	maxAnswers = 64
+)
+
+// joining is the way into a cluster.
+type joining struct {
+	seeds   []Peer
+	at      time.Time // when to ask next; zero: not asking
+	backoff time.Duration
+	cursor  int         // the next member to ask
+	waiting []addressed // requests to join that came before we were in a cluster
+	early   []addressed // packets of the cluster that came before its state
+}
+
+type addressed struct {
+	from   Peer
+	packet Packet
+}
+
+// found carries out Found.
+func (c *Core) found(cluster ClusterID) {
+	if !c.cluster.IsZero() || cluster.IsZero() {
+		return
+	}
+	c.cluster = cluster
+	c.touch(true)
+	first := admission{status: StatusUp, upNumber: 1, generation: c.generation}
+	_ = c.writeShared(admissionKey(c.cfg.ID), first.encode(), false) // our own first key: nothing to refuse
+	c.arrive()
+}
+
+// join carries out Join.
+func (c *Core) join(seeds []Peer) {
+	c.joining.seeds = slices.Clone(seeds[:min(len(seeds), MaxSeeds)])
+	if !c.synced {
+		c.joining.backoff = 0
+		c.ask()
+	}
+}
+
+// ask asks the seeds, and members known from a snapshot, for the cluster's state.
+func (c *Core) ask() {
+	targets := slices.Clone(c.joining.seeds)
+	if members := c.view.members; !c.cluster.IsZero() {
+		for range min(len(members), maxAsked) {
+			c.joining.cursor = (c.joining.cursor + 1) % len(members)
+			targets = append(targets, members[c.joining.cursor].Addr)
+		}
+	}
+	slices.SortFunc(targets, Peer.Compare)
+	for _, to := range slices.Compact(targets) {
+		if to != c.cfg.Addr {
+			c.send(to, 0, joinRequest{own: c.self().whole()})
+		}
+	}
+	c.joining.backoff = min(max(2*c.joining.backoff, firstRetry), c.cfg.JoinRetry)
+	c.joining.at = c.now.Add(c.joining.backoff/2 + c.spread(c.joining.backoff/2))
+}
+
+// arrive tells everybody that we are here, and answers who asked us too early.
+func (c *Core) arrive() {
+	c.synced = true
+	c.joining.at = time.Time{}
+	if !c.restored {
+		c.report(Joined{c.cluster})
+	}
+	for _, p := range c.peers {
+		p.proven = true
+	}
+	c.writes.flushed, c.writes.deleted = 0, nil
+	c.touch(true)
+	c.settle()
+	c.schedule()
+	c.probeAt = c.now
+	waiting, early := c.joining.waiting, c.joining.early
+	c.joining.waiting, c.joining.early = nil, nil
+	for _, packets := range [][]addressed{early, waiting} {
+		for _, a := range packets {
+			c.receivePacket(a.from, a.packet)
+		}
+	}
+}
+
+// receiveJoin answers a request to join.
+func (c *Core) receiveJoin(from Peer, p Packet, own delta) {
+	c.metrics.JoinRequests++
+	switch {
+	case own.owner != p.Sender || own.since != 0 || own.generation != p.Generation:
+		c.metrics.DroppedUnexpected++
+		return
+	case c.cluster.IsZero():
+		c.joining.waiting = slices.DeleteFunc(c.joining.waiting, func(a addressed) bool { return a.packet.Sender == p.Sender })
+		if len(c.joining.waiting) < maxWaiting {
+			c.joining.waiting = append(c.joining.waiting, addressed{from, p})
+		}
+		c.send(from, p.Boot, joinRefusal{ReasonNoCluster})
+		return
+	case !p.Cluster.IsZero() && p.Cluster != c.cluster:
+		c.metrics.DroppedCluster++
+		c.send(from, p.Boot, joinRefusal{ReasonOtherCluster})
+		return
+	case c.mergeOwner(own) == refused:
+		c.send(from, p.Boot, joinRefusal{ReasonFull})
+		return
+	}
+	c.settle() // a leader admits the node here, so that the answer says so
+	if o, ok := c.owners.find(p.Sender); ok && o.about != nil {
+		from = o.about.addr
+	}
+	if c.mayAnswer() {
+		c.sendState(from, p.Boot, !p.Cluster.IsZero())
+	}
+}
+
+func (c *Core) receiveRefusal(from Peer, reason string) {
+	if !c.synced {
+		c.report(JoinRefused{From: from, Reason: reason})
+	}
+}
+
+// mayAnswer bounds how many whole states are sent because peers asked.
+func (c *Core) mayAnswer() bool {
+	if !c.now.Before(c.answersAt) {
+		c.answers, c.answersAt = 0, c.now.Add(exchangeInterval)
+	}
+	c.answers++
+	return c.answers <= maxAnswers
+}
+
+// sendState sends all the state there is, in parts. With answer the receiver is to send its own in turn, if that
+// holds more.
+func (c *Core) sendState(to Peer, receiver BootID, answer bool) {
+	chunk, size := stateChunk{root: c.root}, 0
+	push := func(bytes int) {
+		if size > 0 && size+bytes > maxChunk {
+			c.send(to, receiver, chunk)
+			c.metrics.StateChunks++
+			chunk, size = stateChunk{root: c.root}, 0
+		}
+		size += bytes
+	}
+	for o := range c.owners.all() {
+		if o.version > 0 {
+			d := o.whole()
+			push(deltaSize(d))
+			chunk.owners = append(chunk.owners, d)
+		}
+	}
+	for s := range c.shared.all() {
+		push(sharedSize(s))
+		chunk.shared = append(chunk.shared, s)
+	}
+	chunk.last, chunk.answer = true, answer
+	c.send(to, receiver, chunk)
+	c.metrics.StateChunks++
+}
+
+// receiveState merges a part of a peer's state.
+func (c *Core) receiveState(from Peer, p Packet, chunk stateChunk) {
+	if c.cluster.IsZero() {
+		c.cluster = p.Cluster
+		c.touch(true)
+	}
+	for _, d := range chunk.owners {
+		c.mergeOwner(d)
+	}
+	for _, s := range chunk.shared {
+		c.mergeShared(s)
+	}
+	c.mergeGaps()
+	if !chunk.last || c.left {
+		return
+	}
+	if !c.synced {
+		c.arrive()
+	}
+	c.settle()
+	if chunk.answer && c.root != chunk.root && c.mayAnswer() {
+		if m, ok := c.view.Member(p.Sender); ok {
+			from = m.Addr
+		}
+		c.sendState(from, p.Boot, false)
+	}
+}
+
+// leave carries out Leave: the goodbye goes out as a rumor, and over streams to a few who will pass it on if the
+// rumor is lost.
+func (c *Core) leave() {
+	if c.cluster.IsZero() {
+		c.left = true
+		return
+	}
+	const witnesses = 3
+	members := c.view.members
+	c.left = true
+	c.describe()
+	c.settle()
+	c.flush()
+	told := 0
+	for _, m := range members {
+		if m.ID != c.cfg.ID && m.Reachable && told < witnesses {
+			c.send(m.Addr, m.Boot, stateChunk{root: c.root, owners: []delta{c.self().whole()}})
+			told++
+		}
+	}
+}
+
+// lead does what the leader does, if this node is the leader: it admits members and removes those that left.
+func (c *Core) lead() {
+	leader, ok := c.view.Leader()
+	if !ok || leader != c.cfg.ID || c.cluster.IsZero() || c.clockOff || c.left {
+		return
+	}
+	decide := func(o *owner, status Status, upNumber uint64) {
+		a := admission{status: status, upNumber: upNumber, generation: o.generation}
+		_ = c.writeShared(admissionKey(o.id), a.encode(), false) // refused only when the map is full: the member waits
+	}
+	var last uint64
+	for o := range c.owners.all() {
+		a := c.admissionOf(o.id)
+		if a == nil {
+			continue
+		}
+		last = max(last, a.upNumber)
+		if o.about != nil && o.about.left && a.status == StatusUp {
+			decide(o, StatusRemoved, a.upNumber)
+		}
+	}
+	for _, m := range c.view.members {
+		if o, ok := c.owners.find(m.ID); ok && m.Status == StatusJoining && m.Reachable {
+			last++
+			decide(o, StatusUp, last)
+		}
+	}
+}
+
+func (c *Core) admissionOf(id NodeID) *admission {
+	s, ok := c.shared.find(sharedKey(admissionKey(id)))
+	if !ok {
+		return nil
+	}
+	return s.admission
+}

@@ -1,0 +1,126 @@
+package gossip
+
+// Merging of replicated state into the core: the only places that change owners and shared.
+
+// mergeOwner takes a stretch of an owner's writes from a peer or a snapshot.
+func (c *Core) mergeOwner(d delta) outcome {
+	if d.owner == c.cfg.ID {
+		c.reclaim(d)
+		return stale
+	}
+	before, known := c.owners.find(d.owner)
+	if !known && c.owners.count >= MaxMembers {
+		c.metrics.RefusedOwners++
+		return refused
+	}
+	after, result := apply(before, d)
+	switch result {
+	case applied:
+		c.replaceOwner(before, after)
+	case refused:
+		c.metrics.RefusedOwners++
+	case gap, stale:
+	}
+	return result
+}
+
+// replaceOwner puts after in the place of before, which is nil for a new owner.
+func (c *Core) replaceOwner(before, after *owner) {
+	if before != nil {
+		c.root ^= before.digest()
+	}
+	c.root ^= after.digest()
+	c.owners.put(after)
+	c.touch(before == nil || before.generation != after.generation ||
+		versionOf(before, keyNode) != versionOf(after, keyNode) || versionOf(before, keyReport) != versionOf(after, keyReport))
+}
+
+func versionOf(o *owner, key string) uint64 {
+	e, _ := o.find(key)
+	return e.version
+}
+
+// reclaim looks at what others hold as this node's own state. What this process did not write comes from another
+// process with our id. While we are on our way in, that one is gone, and its generation was higher because ours was
+// lost: go above it. Later on it is a newer process, and we step aside.
+func (c *Core) reclaim(d delta) {
+	own := c.self()
+	if d.generation < own.generation || d.generation == own.generation && d.upto <= own.version {
+		return
+	}
+	if c.synced {
+		c.left = true
+		superseded := Superseded{Generation: d.generation}
+		for _, e := range d.entries {
+			if e.key == keyNode && decodeAbout(e.value) != nil {
+				superseded.Boot = decodeAbout(e.value).boot
+			}
+		}
+		c.report(superseded)
+		return
+	}
+	c.generation = d.generation + 1
+	c.describe()
+}
+
+// mergeShared takes one key of the shared map from a peer or a snapshot.
+func (c *Core) mergeShared(s *shared) {
+	before, known := c.shared.find(s.key)
+	switch {
+	case known && !newer(s, before):
+		return
+	case !known && s.deleted && c.now.Sub(s.stamp.Wall()) > TombstoneLife:
+		return
+	}
+	size := s.bytes()
+	if known {
+		size -= before.bytes()
+	}
+	if !known && c.shared.count >= 2*MaxShared || size > 0 && c.sharedBytes+size > 2*MaxSharedBytes {
+		c.metrics.RefusedShared++
+		return
+	}
+	c.clock.Observe(c.now, s.stamp)
+	if known {
+		c.root ^= before.digest()
+	}
+	c.root ^= s.digest()
+	c.sharedBytes += size
+	c.shared.put(s)
+	c.touch(s.admission != nil || known && before.admission != nil)
+}
+
+// forgetTombstones drops deleted shared keys after their time. All nodes do so by the stamp, and none takes such a
+// key back, so they agree again as soon as their clocks have passed it.
+func (c *Core) forgetTombstones() {
+	var expired []*shared
+	for s := range c.shared.all() {
+		if s.deleted && c.now.Sub(s.stamp.Wall()) > TombstoneLife {
+			expired = append(expired, s)
+		}
+	}
+	for _, s := range expired {
+		c.root ^= s.digest()
+		c.sharedBytes -= s.bytes()
+		c.shared.remove(s.key)
+		c.touch(false)
+	}
+}
+
+// mergeGaps applies the deltas that waited for their predecessors.
+func (c *Core) mergeGaps() {
+	for progress := true; progress && len(c.gaps) > 0; {
+		progress = false
+		waiting := c.gaps
+		c.gaps = nil
+		for _, d := range waiting {
+			switch c.mergeOwner(d) {
+			case gap:
+				c.gaps = append(c.gaps, d)
+			case applied:
+				progress = true
+			case stale, refused:
+			}
+		}
+	}
+}

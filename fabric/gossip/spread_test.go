@@ -1,0 +1,96 @@
+package gossip
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/egalcluster/egal/internal/sim"
+)
+
+// standing makes n cores that share one view of one converged cluster.
+func standing(t testing.TB, n, fanout int, probes time.Duration) (*world, []*Core) {
+	t.Helper()
+	w := sim.New[Peer, Message, Event](sim.Options{Seed: 1, Start: simStart, Link: sim.Link{Latency: time.Millisecond}})
+	contents := Contents{Cluster: testCluster, Stamp: 1}
+	for i := range n {
+		contents.Members = append(contents.Members, Member{
+			ID: nodeID(i), Boot: BootID(i + 1), Generation: 1, UpNumber: uint64(i + 1), Status: StatusUp, Reachable: true, Addr: addrOf(i, 0),
+		})
+	}
+	view := NewView(contents)
+	cores := make([]*Core, n)
+	for i := range n {
+		core, err := New(Config{
+			ID: nodeID(i), Boot: BootID(i + 1), Generation: 1, Seed: uint64(i), Addr: addrOf(i, 0), Fanout: fanout,
+			ProbeInterval: probes, View: view,
+		}, simStart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if core.View().roster != view.roster {
+			t.Fatal("the core made a member list of its own")
+		}
+		cores[i] = core
+		w.Add(addrOf(i, 0), core)
+	}
+	return w, cores
+}
+
+// rounds is ceil(log_{k+1} n): the least count of rounds in which everybody can be told when each who knows tells k.
+func rounds(n, k int) (r int) {
+	for reached := 1; reached < n; reached *= k + 1 {
+		r++
+	}
+	return r
+}
+
+// The number: at no loss, exactly n-1 payloads in ceil(log_{k+1} n) rounds, and nobody gets one twice.
+func TestEveryMemberGetsAnUpdateExactlyOnceInTheFewestRounds(t *testing.T) {
+	sizes := []int{1, 2, 3, 5, 9, 10, 17, 64, 100, 243, 1000, 1023, 10_000}
+	for _, k := range []int{1, 3, 4, 8} {
+		for _, n := range sizes {
+			if testing.Short() && n > 1023 || n == 10_000 && k == 1 && raceEnabled {
+				continue
+			}
+			t.Run(fmt.Sprintf("k=%d/n=%d", k, n), func(t *testing.T) { spreadOnce(t, n, k) })
+		}
+	}
+}
+
+func spreadOnce(t *testing.T, n, k int) {
+	w, cores := standing(t, n, k, 1000*time.Hour)
+	origin := n / 3
+	reached := map[Peer]int{addrOf(origin, 0): 0} // the round a node was told in
+	hops := map[Peer]int{}
+	sent := map[Peer]int{}
+	w.OnSend(func(_ time.Time, from, to Peer, m Message) {
+		if p, ok := m.(Packet); !ok || p.body.kind() != kindRumor {
+			t.Fatalf("%v sends %v", from, m)
+		}
+		if _, twice := reached[to]; twice {
+			t.Fatalf("%v is told twice", to)
+		}
+		reached[to] = reached[from] + 1 + sent[from]/k // k parts per round, in the order of sending
+		hops[to] = hops[from] + 1
+		sent[from]++
+	})
+	w.Inject(addrOf(origin, 0), SetOwn{Key: "x", Value: []byte("2")})
+	for w.Now().Before(simStart.Add(time.Hour)) && w.Events() < uint64(n) && w.Step() {
+	}
+	latest, farthest, busiest := 0, 0, 0
+	for to := range reached {
+		latest, farthest, busiest = max(latest, reached[to]), max(farthest, hops[to]), max(busiest, sent[to])
+	}
+	want := rounds(n, k)
+	if len(reached) != n || latest != want || farthest > want || busiest > k*want {
+		t.Fatalf("%d payloads in %d rounds and %d hops, %d by one node; want %d in %d", len(reached)-1, latest, farthest, busiest, n-1, want)
+	}
+	w.RunUntil(simStart.Add(time.Second))
+	for i, core := range cores {
+		if value, _ := core.View().Own(nodeID(origin), "x"); string(value) != "2" || core.View().Root() != cores[0].View().Root() {
+			t.Fatalf("node %d has %q", i, value)
+		}
+	}
+	t.Logf("%d payloads, %d rounds, %d hops, at most %d by one node", len(reached)-1, latest, farthest, busiest)
+}

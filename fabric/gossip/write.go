@@ -1,0 +1,148 @@
+package gossip
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// writes are this node's own writes on their way into a rumor.
+type writes struct {
+	flushed uint64      // the version of our own state up to which rumors have gone out; 0: all of it is to go
+	deleted []entry     // own keys deleted since, at most MaxOwnKeys
+	shared  []sharedKey // shared keys written since; doubles do no harm
+	at      time.Time   // when they go out; zero: there are none
+	quiet   time.Time   // writes before this wait until then, for company
+	count   uint64      // rumors started: the next one's sequence number
+}
+
+// setOwn carries out SetOwn and DeleteOwn.
+func (c *Core) setOwn(key string, value []byte, deleted bool) {
+	err := ErrReserved
+	if key != keyNode && key != keyReport {
+		err = c.writeOwn(key, value, deleted)
+	}
+	if err != nil {
+		c.report(Refused{Key: key, Err: err})
+	}
+}
+
+// writeOwn changes our own state and sees to it that the others hear of it.
+func (c *Core) writeOwn(key string, value []byte, deleted bool) error {
+	before := c.self()
+	after, err := before.write(key, value, deleted)
+	if err != nil || after == before {
+		return err
+	}
+	c.replaceOwner(before, after)
+	c.writes.deleted = slices.DeleteFunc(c.writes.deleted, func(e entry) bool { return e.key == key })
+	if deleted && c.writes.flushed > 0 {
+		if len(c.writes.deleted) == MaxOwnKeys {
+			c.writes.flushed, c.writes.deleted = 0, nil // too much to tell apart: send all that is left
+		} else {
+			c.writes.deleted = append(c.writes.deleted, entry{key: key, version: after.version, deleted: true})
+		}
+	}
+	c.schedule()
+	return nil
+}
+
+// setShared carries out SetShared and DeleteShared.
+func (c *Core) setShared(key string, value []byte, deleted bool) {
+	err := ErrReserved
+	if !strings.HasPrefix(key, admissionPrefix) {
+		err = c.writeShared(key, value, deleted)
+	}
+	if err != nil {
+		c.report(Refused{Key: key, Err: err})
+	}
+}
+
+// writeShared stamps a shared write so that it supersedes what this node's view shows.
+func (c *Core) writeShared(key string, value []byte, deleted bool) error {
+	before, known := c.shared.find(sharedKey(key))
+	stamp := c.clock.Now(c.now)
+	size := len(key) + len(value)
+	if known {
+		stamp = max(stamp, before.stamp+1)
+		size -= before.bytes()
+	}
+	switch {
+	case key == "" || len(key) > MaxKey || len(value) > MaxValue:
+		return ErrTooLarge
+	case c.cluster.IsZero():
+		return ErrNoCluster
+	case c.clockOff, stamp >= maxStamp:
+		return ErrClock
+	case !known && deleted:
+		return nil
+	case !known && c.shared.count >= MaxShared, size > 0 && c.sharedBytes+size > MaxSharedBytes:
+		return ErrFull
+	}
+	c.mergeShared(newShared(key, slices.Clone(value), deleted, stamp, c.cfg.ID))
+	c.writes.shared = append(c.writes.shared, sharedKey(key))
+	c.schedule()
+	return nil
+}
+
+// schedule makes the writes go out: at once after a time of quiet, else together with others.
+func (c *Core) schedule() {
+	if c.writes.at.IsZero() && !c.cluster.IsZero() {
+		c.writes.at = c.now
+		if c.writes.quiet.After(c.now) {
+			c.writes.at = c.writes.quiet
+		}
+	}
+}
+
+// flush sends the writes as one rumor, or as several when they are too many for a packet.
+func (c *Core) flush() {
+	own := c.takeOwn()
+	list := c.takeShared()
+	c.writes.at, c.writes.quiet = time.Time{}, c.now.Add(c.cfg.Coalesce)
+	for own != nil || len(list) > 0 {
+		batch := &payload{own: own}
+		size := 0
+		for len(list) > 0 && size+sharedSize(list[0]) <= maxChunk {
+			size += sharedSize(list[0])
+			batch.shared, list = append(batch.shared, list[0]), list[1:]
+		}
+		own = nil
+		batch.measure()
+		c.start(batch)
+	}
+}
+
+// takeOwn is what we wrote about ourselves since the last flush; nil: nothing.
+func (c *Core) takeOwn() *delta {
+	own := c.self()
+	if own.version == c.writes.flushed {
+		return nil
+	}
+	d := own.whole()
+	if c.writes.flushed > 0 {
+		d.since = c.writes.flushed
+		d.entries = slices.Clone(c.writes.deleted)
+		for _, e := range own.entries {
+			if e.version > d.since {
+				d.entries = append(d.entries, e)
+			}
+		}
+		slices.SortFunc(d.entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
+	}
+	c.writes.flushed, c.writes.deleted = own.version, nil
+	return &d
+}
+
+// takeShared is what we wrote to the shared map since the last flush and nobody has superseded.
+func (c *Core) takeShared() []*shared {
+	slices.Sort(c.writes.shared)
+	var list []*shared
+	for _, key := range slices.Compact(c.writes.shared) {
+		if s, ok := c.shared.find(key); ok && s.node == c.cfg.ID {
+			list = append(list, s)
+		}
+	}
+	c.writes.shared = nil
+	return list
+}
