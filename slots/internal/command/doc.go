@@ -26,5 +26,5 @@
 // # Limits
 //
 // Names of commands: [MaxNameLength] bytes. Strings: [Context.MaxString], by default [keyspace.MaxString]. What an error
-// repeats of the call: 128 bytes. Options are parsed in one pass over the arguments, whose number the protocol bounds.
+// repeats of the call: 128 bytes, of an option of EXPIRE 4096. Options are parsed in one pass over the arguments, whose number the protocol bounds.
 package command

@@ -31,6 +31,9 @@ const (
 // maxEchoed bounds how much of an unknown call is repeated in its error, so that a reply stays small.
 const maxEchoed = 128
 
+// maxOptionEchoed bounds the same for an option that EXPIRE does not know.
+const maxOptionEchoed = 4096
+
 // errorUnknownCommand repeats the beginning of the call.
 func errorUnknownCommand(args [][]byte) string {
 	var b strings.Builder

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"math"
 )
 
@@ -32,7 +33,7 @@ func (c *Context) parseExpireCondition() (o expireCondition, ok bool) {
 		case equalFold(word, "LT"):
 			o.ifLess = true
 		default:
-			c.Reply.Error("ERR Unsupported option " + printable(word, maxEchoed))
+			c.Reply.Error("ERR Unsupported option " + printable(bytes.TrimRight(word, "\r\n"), maxOptionEchoed))
 			return o, false
 		}
 	}
@@ -115,7 +116,11 @@ func (c *Context) replyDeadline(unit, base int64) {
 		c.Reply.Int(max(record.ExpireAt-base, 0))
 	default:
 		left := max(record.ExpireAt-base, 0)
-		c.Reply.Int((left + unit/2) / unit)
+		rounded := left / unit
+		if left%unit >= unit/2 {
+			rounded++
+		}
+		c.Reply.Int(rounded)
 	}
 }
 

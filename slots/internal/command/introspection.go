@@ -29,7 +29,7 @@ func commandInfo(c *Context) {
 		if row := c.Table.Lookup(name); row != nil {
 			c.replyInfo(row)
 		} else {
-			c.Reply.NullArray()
+			c.Reply.Null()
 		}
 	}
 }
@@ -53,7 +53,11 @@ func (c *Context) replyInfo(row *Command) {
 	for i := range row.KeySpecs {
 		c.replyKeySpec(&row.KeySpecs[i])
 	}
-	w.Set(len(row.Subcommands))
+	if !row.Container() {
+		w.Set(0)
+		return
+	}
+	w.Array(len(row.Subcommands))
 	for i := range row.Subcommands {
 		c.replyInfo(&row.Subcommands[i])
 	}
@@ -214,7 +218,7 @@ func (c *Context) keysOfCall() (row *Command, positions []int, ok bool) {
 	call := c.Args[2:]
 	row = c.Table.lookup(call)
 	switch {
-	case row == nil:
+	case row == nil || row.Container() && len(call) > 1: // the subcommand is unknown
 		c.Reply.Error(errInvalidCommand)
 	case len(row.KeySpecs) == 0:
 		c.Reply.Error(errNoKeyArguments)

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"math"
 
 	"github.com/egalcluster/egal/slots/internal/keyspace"
@@ -88,8 +89,10 @@ func scan(c *Context) {
 	c.Reply.Raw(names.Buf)
 }
 
-// parseCursor reads a cursor as strtoul does: an empty word is 0, a leading sign is accepted and wraps around.
+// parseCursor reads a cursor as strtoul does: a zero byte ends it, an empty word is 0, a leading sign is accepted and
+// wraps around.
 func parseCursor(text []byte) (uint64, bool) {
+	text, _, _ = bytes.Cut(text, []byte{0})
 	negative := false
 	if len(text) > 0 && (text[0] == '+' || text[0] == '-') {
 		negative = text[0] == '-'

@@ -157,20 +157,17 @@ func (t *Table) Find(args [][]byte) (*Command, string) {
 	if c == nil {
 		return nil, errorUnknownCommand(args)
 	}
-	if c.Container() && c.fullName == c.Name && (len(args) > 1 || c.Run == nil) {
-		if len(args) == 1 {
-			return nil, errorArity(c)
-		}
+	if c.Container() && len(args) > 1 {
 		return nil, errorUnknownSubcommand(c, args[1])
 	}
-	if !c.Accepts(len(args)) {
+	if !c.Accepts(len(args)) || c.Run == nil {
 		return nil, errorArity(c)
 	}
 	return c, ""
 }
 
 // lookup finds the row of a call without judging the number of its words: the subcommand's where args names one,
-// else the container itself. nil: the command is unknown.
+// else the container itself, also when args names a subcommand that it does not have. nil: the command is unknown.
 func (t *Table) lookup(args [][]byte) *Command {
 	c := find(t.byName, args[0])
 	if c == nil || !c.Container() || len(args) == 1 {
