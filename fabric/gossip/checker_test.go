@@ -13,6 +13,32 @@ func newChecker(c *cluster) *checker {
 	return &checker{cluster: c, seen: map[NodeID]map[NodeID]*owner{}, written: map[string]string{}}
 }
 
+// sent notes what owners say of themselves.
+func (k *checker) sent(p Packet) {
+	var own []delta
+	switch b := p.body.(type) {
+	case joinRequest:
+		own = []delta{b.own}
+	case stateChunk:
+		own = b.owners
+	case rumor:
+		if b.payload.own != nil {
+			own = []delta{*b.payload.own}
+		}
+	}
+	for _, d := range own {
+		if d.owner == p.Sender {
+			k.note(d)
+		}
+	}
+}
+
+func (k *checker) note(d delta) {
+	for _, e := range d.entries {
+		k.written[fmt.Sprint(d.owner, d.generation, e.version, e.key)] = string(e.value)
+	}
+}
+
 // see looks at a node after an event.
 func (k *checker) see(n *simNode, e Event) {
 	changed, ok := e.(ViewChanged)
@@ -22,9 +48,7 @@ func (k *checker) see(n *simNode, e Event) {
 	t, v := k.cluster.t, changed.View
 	t.Helper()
 	if own, ok := v.owners.find(v.self); ok {
-		for _, e := range own.entries {
-			k.written[fmt.Sprint(own.id, own.generation, e.version, e.key)] = string(e.value)
-		}
+		k.note(own.whole())
 	}
 	before := k.seen[v.self]
 	after := map[NodeID]*owner{}

@@ -27,7 +27,8 @@ type Config struct {
 
 	// Fanout is k: how many members a node hands a rumor to per round. Default 4, at most MaxFanout.
 	Fanout int
-	// Coalesce is how long writes that follow another one wait for more. The first is never delayed. Default 5 ms.
+	// Coalesce is how long writes wait for company when several have gone out just before. A single one is never
+	// delayed. Default 5 ms.
 	Coalesce time.Duration
 	// ProbeInterval is the time between two probes of the same member. Default 200 ms.
 	ProbeInterval time.Duration

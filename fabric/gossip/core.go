@@ -88,10 +88,7 @@ func New(cfg Config, now time.Time) (*Core, error) {
 // startFrom takes over a ready-made view.
 func (c *Core) startFrom(v *View) {
 	c.cluster, c.owners, c.shared, c.root = v.cluster, v.owners, v.shared, v.root
-	c.synced = true
-	for s := range c.shared.all() {
-		c.sharedBytes += s.bytes()
-	}
+	c.synced, c.sharedBytes = true, v.sharedBytes
 	taken := *v
 	taken.self = c.cfg.ID
 	c.view = &taken
@@ -253,7 +250,7 @@ func (c *Core) advance(now time.Time) {
 			}
 		}
 		if back {
-			c.writes.quiet, c.exchangeAt, c.answersAt = now, now, now
+			c.writes.paid, c.exchangeAt, c.answersAt = now, now, now
 		}
 	}
 	c.now = now
@@ -283,7 +280,7 @@ func (c *Core) publish() bool {
 	}
 	c.view = &View{
 		version: c.view.version + 1, self: c.cfg.ID, cluster: c.cluster,
-		owners: c.owners, shared: c.shared, root: c.root, roster: members,
+		owners: c.owners, shared: c.shared, sharedBytes: c.sharedBytes, root: c.root, roster: members,
 	}
 	c.changed, c.rosterChanged, c.announce = false, false, true
 	return anew

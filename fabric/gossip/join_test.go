@@ -11,7 +11,7 @@ func TestThreeNodesAgreeWithinAFewLatencies(t *testing.T) {
 	for seed := range uint64(50) {
 		c := newCluster(t, seed, sim.Link{Latency: 100 * time.Microsecond, Jitter: 100 * time.Microsecond})
 		c.form(3)
-		if took := c.converge(10 * time.Millisecond); took > 5*time.Millisecond {
+		if took := c.converge(10 * time.Millisecond); took > 2*time.Millisecond {
 			t.Errorf("seed %d: %v", seed, took)
 		}
 	}

@@ -22,6 +22,8 @@ type View struct {
 	shared  table[sharedKey, *shared]
 	root    uint64
 	*roster
+
+	sharedBytes int // of keys and values
 }
 
 // Version grows by one with every view that a node publishes. It is local: versions of different nodes do not compare.
@@ -234,6 +236,7 @@ func NewView(c Contents) *View {
 	put := func(s *shared) {
 		v.shared.put(s)
 		v.root ^= s.digest()
+		v.sharedBytes += s.bytes()
 	}
 	for _, m := range c.Members {
 		unreachable[m.ID] = !m.Reachable

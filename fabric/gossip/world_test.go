@@ -82,6 +82,7 @@ func newCluster(t testing.TB, seed uint64, link sim.Link) *cluster {
 	c.world.OnSend(func(_ time.Time, _, _ Peer, m Message) {
 		if p, ok := m.(Packet); ok {
 			c.sends[fmt.Sprintf("%T", p.body)]++
+			c.checker.sent(p)
 		}
 	})
 	c.world.OnNotify(func(now time.Time, at Peer, e Event) {
@@ -122,6 +123,7 @@ func (c *cluster) start(number int, how func(*Config)) *simNode {
 		c.t.Fatal(err)
 	}
 	node.core, node.addr = core, cfg.Addr
+	delete(c.checker.seen, cfg.ID) // a new process is a new replica
 	c.world.Add(node.addr, core)
 	return node
 }

@@ -12,7 +12,7 @@ type writes struct {
 	deleted []entry     // own keys deleted since, at most MaxOwnKeys
 	shared  []sharedKey // shared keys written since; doubles do no harm
 	at      time.Time   // when they go out; zero: there are none
-	quiet   time.Time   // writes before this wait until then, for company
+	paid    time.Time   // one Coalesce per rumor, from then or now on: the token bucket
 	count   uint64      // rumors started: the next one's sequence number
 }
 
@@ -85,12 +85,15 @@ func (c *Core) writeShared(key string, value []byte, deleted bool) error {
 	return nil
 }
 
-// schedule makes the writes go out: at once after a time of quiet, else together with others.
+// burst is how many rumors may follow each other at once before writes wait, up to Config.Coalesce, for company.
+const burst = 4
+
+// schedule makes the writes go out: at once, or when the burst is used up, together with others.
 func (c *Core) schedule() {
 	if c.writes.at.IsZero() && !c.cluster.IsZero() {
 		c.writes.at = c.now
-		if c.writes.quiet.After(c.now) {
-			c.writes.at = c.writes.quiet
+		if earliest := c.writes.paid.Add(-(burst - 1) * c.cfg.Coalesce); earliest.After(c.now) {
+			c.writes.at = earliest
 		}
 	}
 }
@@ -99,7 +102,11 @@ func (c *Core) schedule() {
 func (c *Core) flush() {
 	own := c.takeOwn()
 	list := c.takeShared()
-	c.writes.at, c.writes.quiet = time.Time{}, c.now.Add(c.cfg.Coalesce)
+	c.writes.at = time.Time{}
+	if c.writes.paid.Before(c.now) {
+		c.writes.paid = c.now
+	}
+	c.writes.paid = c.writes.paid.Add(c.cfg.Coalesce)
 	for own != nil || len(list) > 0 {
 		batch := &payload{own: own}
 		size := 0

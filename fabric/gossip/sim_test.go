@@ -1,0 +1,224 @@
+package gossip
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/egalcluster/egal/internal/sim"
+)
+
+var (
+	simSeed  = flag.Uint64("sim.seed", 1, "first seed of the simulation")
+	simCount = flag.Int("sim.count", 60, "how many seeds")
+)
+
+// TestSim plays clusters with random faults. Whatever happened: when the network is whole again and nobody writes
+// any more, all nodes agree. Each seed is played twice, with equal traces.
+func TestSim(t *testing.T) {
+	count := *simCount
+	if testing.Short() {
+		count = min(count, 10)
+	}
+	var total swarm
+	for i := range count {
+		seed := *simSeed + uint64(i)
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("replay: go test ./fabric/gossip -run '^TestSim$' -sim.seed=%d -sim.count=1", seed)
+				}
+			})
+			first := play(t, seed)
+			if second := play(t, seed); first.trace != second.trace {
+				t.Fatalf("two runs differ: %x and %x", first.trace, second.trace)
+			}
+			total.add(first)
+		})
+	}
+	t.Logf("%d seeds: %+v", count, total)
+	if count >= 50 && (total.Writes == 0 || total.Cuts == 0 || total.Crashes == 0 || total.Restarts == 0 || total.Pauses == 0 || total.Leaves == 0 || total.Exchanges == 0) {
+		t.Fatal("a fault or a class of operations was never played")
+	}
+}
+
+// swarm counts what was played.
+type swarm struct {
+	trace                                                                  uint64
+	Nodes, Writes, Cuts, Crashes, Restarts, Moves, Pauses, Skews, Leaves   int
+	Rumors, Duplicates, Gaps, Exchanges, Events, DroppedBoot, DroppedStale uint64
+	slowest                                                                time.Duration
+}
+
+func (s *swarm) add(o swarm) {
+	s.Nodes, s.Writes, s.Cuts, s.Crashes = s.Nodes+o.Nodes, s.Writes+o.Writes, s.Cuts+o.Cuts, s.Crashes+o.Crashes
+	s.Restarts, s.Moves, s.Pauses, s.Skews, s.Leaves = s.Restarts+o.Restarts, s.Moves+o.Moves, s.Pauses+o.Pauses, s.Skews+o.Skews, s.Leaves+o.Leaves
+	s.Rumors, s.Duplicates, s.Gaps, s.Exchanges = s.Rumors+o.Rumors, s.Duplicates+o.Duplicates, s.Gaps+o.Gaps, s.Exchanges+o.Exchanges
+	s.Events, s.DroppedBoot, s.DroppedStale = s.Events+o.Events, s.DroppedBoot+o.DroppedBoot, s.DroppedStale+o.DroppedStale
+	s.slowest = max(s.slowest, o.slowest)
+}
+
+// count takes over a core's counters before the core is gone.
+func (s *swarm) count(n *simNode) {
+	m := n.core.Metrics()
+	s.Rumors, s.Duplicates, s.Gaps, s.Exchanges = s.Rumors+m.RumorsReceived, s.Duplicates+m.RumorsDuplicate, s.Gaps+m.Gaps, s.Exchanges+m.Exchanges
+	s.DroppedBoot, s.DroppedStale = s.DroppedBoot+m.DroppedBoot, s.DroppedStale+m.DroppedStale
+}
+
+// play plays one seed.
+func play(t *testing.T, seed uint64) (played swarm) {
+	choose := rand.New(rand.NewPCG(seed, 77))
+	link := sim.Link{Latency: time.Duration(choose.IntN(2000)) * time.Microsecond, Jitter: time.Duration(choose.IntN(10_000)) * time.Microsecond}
+	bad := link
+	bad.Loss, bad.Duplicate, bad.Reorder = choose.Float64()*0.3, choose.Float64()*0.3, choose.Float64()*0.5
+	c := newCluster(t, seed, bad)
+	c.config.Fanout = 1 + choose.IntN(4)
+	size := 2 + choose.IntN(5)
+	if choose.IntN(8) == 0 {
+		size = 12 + choose.IntN(8) // large enough for monitors on the ring
+	}
+	played.Nodes = size
+	c.form(size)
+	steps := 10 + choose.IntN(30)
+	for range steps {
+		c.disturb(choose, &played)
+		c.run(time.Duration(choose.IntN(300)) * time.Millisecond)
+	}
+	c.repair(link, &played)
+	played.slowest = c.converge(15 * time.Second)
+	c.checkAgreement()
+	for _, n := range c.running() {
+		played.count(n)
+	}
+	played.trace, played.Events = c.world.Trace(), c.world.Events()
+	return played
+}
+
+// disturb does one random thing.
+func (c *cluster) disturb(choose *rand.Rand, played *swarm) {
+	n := c.nodes[choose.IntN(len(c.nodes))]
+	other := c.nodes[choose.IntN(len(c.nodes))]
+	action := choose.IntN(12)
+	if n.core == nil && action < 10 {
+		action = 10
+	}
+	switch action {
+	case 0, 1:
+		played.Writes++
+		c.tell(n, SetOwn{Key: fmt.Sprint("own", choose.IntN(4)), Value: fmt.Append(nil, choose.IntN(100))})
+	case 2, 3:
+		played.Writes++
+		c.tell(n, SetShared{Key: fmt.Sprint("shared", choose.IntN(4)), Value: fmt.Append(nil, choose.IntN(100))})
+	case 4:
+		played.Writes++
+		c.tell(n, DeleteShared{Key: fmt.Sprint("shared", choose.IntN(4))})
+		c.tell(n, DeleteOwn{Key: fmt.Sprint("own", choose.IntN(4))})
+	case 5:
+		played.Cuts++
+		c.world.Cut(n.addr, other.addr)
+	case 6:
+		played.Cuts++
+		c.partition(choose.IntN(len(c.nodes)))
+	case 7:
+		c.world.Heal()
+	case 8:
+		played.Pauses++
+		c.world.Pause(n.addr, time.Duration(choose.IntN(2000))*time.Millisecond)
+	case 9:
+		played.Crashes++
+		played.count(n)
+		c.crash(n)
+	case 10:
+		c.restart(n, choose, played)
+	case 11:
+		if n.core != nil && len(c.running()) > 2 && n.core.synced {
+			played.Leaves++
+			c.tell(n, Leave{})
+			c.run(time.Microsecond)
+			played.count(n)
+			c.crash(n)
+		}
+	}
+}
+
+// partition cuts the first count nodes off from the rest, in both directions.
+func (c *cluster) partition(count int) {
+	for i, a := range c.nodes {
+		for j, b := range c.nodes {
+			if (i < count) != (j < count) {
+				c.world.Cut(a.addr, b.addr)
+			}
+		}
+	}
+}
+
+// restart begins a new process of a node that is down: with or without its snapshot, at its old or a new address.
+func (c *cluster) restart(n *simNode, choose *rand.Rand, played *swarm) {
+	if n.core != nil {
+		return
+	}
+	played.Restarts++
+	snapshot := n.snapshot
+	if snapshot != nil && snapshot.Cluster().IsZero() {
+		snapshot = nil
+	}
+	move := choose.IntN(4) == 0 && n.number != 1 // the first node is everybody's seed and stays where it is
+	forget := choose.IntN(4) == 0 && n.number != 1
+	c.start(n.number, func(cfg *Config) {
+		if !forget {
+			cfg.Snapshot = snapshot
+		}
+		if move {
+			played.Moves++
+			cfg.Addr = addrOf(n.number, n.incarnation)
+		}
+	})
+	if n.number == 1 && snapshot == nil {
+		c.tell(n, Found{testCluster})
+		return
+	}
+	c.tell(n, Join{Seeds: []Peer{c.nodes[0].addr}})
+}
+
+// repair makes the network whole and starts whoever is down.
+func (c *cluster) repair(link sim.Link, played *swarm) {
+	c.world.Heal()
+	c.world.SetLink(link)
+	choose := rand.New(rand.NewPCG(c.seed, 78))
+	for _, n := range c.nodes {
+		c.restart(n, choose, played)
+	}
+}
+
+// checkAgreement compares everything the nodes show, not only hashes of it.
+func (c *cluster) checkAgreement() {
+	c.t.Helper()
+	first := c.running()[0].core.View()
+	numbers := map[uint64]bool{}
+	for _, n := range c.running() {
+		v := n.core.View()
+		if leader, _ := v.Leader(); fmt.Sprint(first.Leader()) != fmt.Sprint(v.Leader()) {
+			c.t.Fatalf("seed %d: n%d takes %v for the leader", c.seed, n.number, leader)
+		}
+		keys := v.SharedKeys("")
+		if fmt.Sprint(keys) != fmt.Sprint(first.SharedKeys("")) {
+			c.t.Fatalf("seed %d: n%d has the shared keys %v", c.seed, n.number, keys)
+		}
+		for _, key := range keys {
+			value, stamp, _ := v.Shared(key)
+			if want, wantStamp, _ := first.Shared(key); string(value) != string(want) || stamp != wantStamp {
+				c.t.Fatalf("seed %d: n%d has %q = %q at %v, want %q at %v", c.seed, n.number, key, value, stamp, want, wantStamp)
+			}
+		}
+		for o := range v.owners.all() {
+			other, _ := first.owners.find(o.id)
+			if other == nil || fmt.Sprint(o.generation, o.version, o.entries) != fmt.Sprint(other.generation, other.version, other.entries) {
+				c.t.Fatalf("seed %d: n%d has other state of %v", c.seed, n.number, o.id)
+			}
+		}
+		self, _ := v.Member(v.Self())
+		numbers[self.UpNumber] = true
+	}
+}
