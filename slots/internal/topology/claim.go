@@ -65,7 +65,7 @@ func DecodeClaim(record []byte) (*Claim, error) {
 	if c.Epoch > MaxEpoch {
 		r.Fail(fmt.Errorf("%w: epoch %d", wire.ErrMalformed, c.Epoch))
 	}
-	if !printableHost(c.Host) {
+	if !ValidHost(c.Host) {
 		r.Fail(fmt.Errorf("%w: host name", wire.ErrMalformed))
 	}
 	readSlots(r, &c.Slots)
@@ -93,9 +93,10 @@ func open(record []byte, version uint8) (*wire.Reader, error) {
 	return wire.NewReader(payload), nil
 }
 
-// printableHost reports whether a host name can stand in a reply: the characters of names and of addresses only.
-func printableHost(host string) bool {
-	return !slices.ContainsFunc([]byte(host), func(c byte) bool {
+// ValidHost reports whether a host name can be announced: at most MaxHost bytes, and only the characters of names and
+// addresses, so that it can stand in any reply. No name at all is valid.
+func ValidHost(host string) bool {
+	return len(host) <= MaxHost && !slices.ContainsFunc([]byte(host), func(c byte) bool {
 		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
 		digit := '0' <= c && c <= '9'
 		return !letter && !digit && c != '.' && c != '-' && c != '_' && c != ':'

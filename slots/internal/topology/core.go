@@ -1,11 +1,26 @@
 package topology
 
 import (
+	"bytes"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/internal/core"
+)
+
+// Timers of a Core.
+const (
+	// RetryRelease is how long after asking for slots to be given up those that were not empty are asked for again.
+	RetryRelease = time.Second
+	// RetryPublish is how long after a write that the fabric does not show it is repeated.
+	RetryPublish = time.Second
+	// Settle is how long the services must have stayed the same before the placement follows, so that nodes that join
+	// together cause one placement.
+	Settle = 100 * time.Millisecond
+	// FoundingPatience is how long the first placement waits for services of members that are Up but announce none.
+	FoundingPatience = 5 * time.Second
 )
 
 // Config describes the service a Core stands for.
@@ -24,23 +39,299 @@ type Config struct {
 }
 
 // Core keeps one service's claim, and its node's part in the placement.
-type Core struct{ config Config }
+type Core struct {
+	config Config
+	view   *gossip.View
+	latest time.Time // of all times seen
+
+	claim       *Claim // of this service; replaced, never changed
+	published   []byte // what was last asked to be written
+	publishedAt time.Time
+	others      []service // of all members but this one, sorted by id
+	decoded     map[ServiceID]decoded
+	epoch       uint64 // the highest seen
+
+	placement       *Placement // nil: none
+	placementRecord []byte
+	leader          leader
+
+	askAt       time.Time // when slots are asked for again
+	republishAt time.Time // when what is published is looked at again
+
+	table   *Table
+	publish []Event
+	changed bool // the table is to be handed over
+	release []Range
+}
+
+// decoded keeps a claim with the record it came from; claim is nil when the record is malformed.
+type decoded struct {
+	record []byte
+	claim  *Claim
+}
 
 var _ core.Core[gossip.NodeID, Message, Event] = (*Core)(nil)
 
-// New makes the core of a service that starts.
-func New(config Config) *Core { return &Core{config: config} }
+// New makes the core of a service that starts. It does nothing before the first view.
+func New(config Config) *Core {
+	return &Core{
+		config: config,
+		claim:  &Claim{Host: config.Host, IP: config.IP, Port: config.Port, BusPort: config.BusPort},
+		table:  &Table{self: -1},
+	}
+}
+
+// Table is the newest table; never nil.
+func (c *Core) Table() *Table { return c.table }
 
 // Receive takes a message of the shell.
-func (c *Core) Receive(now time.Time, from gossip.NodeID, m Message) {}
+func (c *Core) Receive(now time.Time, _ gossip.NodeID, m Message) {
+	switch m := m.(type) {
+	case ViewChanged:
+		c.read(m.View)
+	case Released:
+		c.drop(SetOf(m.Slots))
+	}
+	c.advance(now)
+}
 
 // Tick tells that deadlines have passed.
-func (c *Core) Tick(now time.Time) {}
+func (c *Core) Tick(now time.Time) { c.advance(now) }
 
 // Next is the earliest deadline.
-func (c *Core) Next() time.Time { return time.Time{} }
+func (c *Core) Next() (next time.Time) {
+	for _, at := range []time.Time{c.askAt, c.republishAt, c.leader.settled, c.leader.impatient, c.leader.rewrite} {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
 
-// Ready hands over the events.
+// Ready hands over the events: what is to be published, the table, and what is to be released, in this order.
 func (c *Core) Ready() core.Ready[gossip.NodeID, Message, Event] {
-	return core.Ready[gossip.NodeID, Message, Event]{}
+	events := c.publish
+	if c.changed {
+		events = append(events, TableChanged{Table: c.table})
+	}
+	if len(c.release) > 0 {
+		events = append(events, Release{Slots: c.release})
+	}
+	c.publish, c.changed, c.release = nil, false, nil
+	return core.Ready[gossip.NodeID, Message, Event]{Notify: events}
+}
+
+// advance does all that the newest view and the time ask for.
+func (c *Core) advance(now time.Time) {
+	if now.Before(c.latest) { // the clock was set back: no deadline means anything
+		c.askAt, c.publishedAt, c.leader = time.Time{}, time.Time{}, leader{}
+	}
+	c.latest = now
+	if c.view == nil {
+		return
+	}
+	c.settleClaim()
+	c.publishClaim(now)
+	c.lead(now)
+	c.updateTable()
+	c.giveUp(now)
+}
+
+// read takes over what the view says of services and placement.
+func (c *Core) read(v *gossip.View) {
+	c.view = v
+	known := make(map[ServiceID]decoded, len(c.decoded))
+	c.others = c.others[:0:0]
+	for _, m := range v.Members() {
+		for index := range uint32(MaxServicesPerNode) {
+			record, ok := v.Own(m.ID, ClaimKey(index))
+			if !ok {
+				continue
+			}
+			id := ServiceID{Node: m.ID, Index: index}
+			d, seen := c.decoded[id]
+			if !seen || !bytes.Equal(d.record, record) {
+				d = decoded{record: record}
+				d.claim, _ = DecodeClaim(record) // a malformed claim claims nothing
+			}
+			known[id] = d
+			if d.claim == nil {
+				continue
+			}
+			c.epoch = max(c.epoch, d.claim.Epoch)
+			if id != c.config.Self && len(c.others) < MaxServices-1 {
+				c.others = append(c.others, service{
+					id: id, claim: d.claim, status: m.Status, upNumber: m.UpNumber,
+					reachable: m.Reachable && m.Status != gossip.StatusDown,
+				})
+			}
+		}
+	}
+	c.decoded = known
+	c.readPlacement(v)
+	c.adopt(v)
+}
+
+func (c *Core) readPlacement(v *gossip.View) {
+	record, _, ok := v.Shared(PlacementKey)
+	if !ok {
+		c.placement, c.placementRecord = nil, nil
+		return
+	}
+	if c.placementRecord != nil && bytes.Equal(c.placementRecord, record) {
+		return
+	}
+	c.placementRecord = record
+	c.placement, _ = DecodePlacement(record) // a malformed placement wishes nothing
+	c.askAt = time.Time{}
+}
+
+// adopt takes the claim of this service's earlier life for its own, until it has claimed anything in this one.
+func (c *Core) adopt(v *gossip.View) {
+	if c.claim.Epoch > 0 {
+		return
+	}
+	record, ok := v.Own(c.config.Self.Node, ClaimKey(c.config.Self.Index))
+	if !ok {
+		return
+	}
+	if old, err := DecodeClaim(record); err == nil && old.Epoch > 0 {
+		c.reclaim(old.Slots, old.Epoch)
+	}
+}
+
+// reclaim replaces the slots and the epoch of the claim.
+func (c *Core) reclaim(slots SlotSet, epoch uint64) {
+	next := *c.claim
+	next.Slots, next.Epoch = slots, epoch
+	c.claim = &next
+	c.epoch = max(c.epoch, epoch)
+}
+
+// drop takes slots out of the claim.
+func (c *Core) drop(slots SlotSet) {
+	if lost := c.claim.Slots.and(&slots); !lost.empty() {
+		c.reclaim(c.claim.Slots.minus(&lost), c.claim.Epoch)
+	}
+}
+
+// settleClaim gives way to stronger claims, parts equal epochs, and claims the slots that are placed here and claimed
+// by nobody.
+func (c *Core) settleClaim() {
+	me := c.self()
+	var taken SlotSet
+	equal := false
+	for i := range c.others {
+		other := &c.others[i]
+		taken = taken.or(&other.claim.Slots)
+		if other.wins(&me) {
+			c.drop(other.claim.Slots)
+		}
+		if other.claim.Epoch == c.claim.Epoch && c.config.Self.Compare(other.id) < 0 {
+			equal = true
+		}
+	}
+	if equal && c.claim.Epoch > 0 {
+		c.reclaim(c.claim.Slots, c.above(0))
+	}
+	if c.placement == nil || me.status != gossip.StatusUp {
+		return
+	}
+	placed, place, ok := c.placement.Of(c.config.Self)
+	if !ok {
+		return
+	}
+	free := placed.minus(&taken)
+	if free = free.minus(&c.claim.Slots); !free.empty() {
+		// Services of one placement that claim at the same time take different epochs at once.
+		c.reclaim(c.claim.Slots.or(&free), c.above(place))
+	}
+}
+
+// above is an epoch above all seen.
+func (c *Core) above(more int) uint64 { return min(c.epoch+1+uint64(more), MaxEpoch) }
+
+// self is this service as others see it.
+func (c *Core) self() service {
+	s := service{id: c.config.Self, claim: c.claim, status: gossip.StatusJoining, reachable: true}
+	if m, ok := c.view.Member(c.config.Self.Node); ok {
+		s.status, s.upNumber = m.Status, m.UpNumber
+	}
+	return s
+}
+
+// services are all services, this one included, sorted by id.
+func (c *Core) services() []service {
+	me := c.self()
+	at, _ := slices.BinarySearchFunc(c.others, me.id, func(s service, id ServiceID) int { return s.id.Compare(id) })
+	return slices.Insert(slices.Clone(c.others), at, me)
+}
+
+// publishClaim writes the claim when it has changed, and again when the fabric does not show it after a while.
+func (c *Core) publishClaim(now time.Time) {
+	key := ClaimKey(c.config.Self.Index)
+	record := c.claim.Encode()
+	shown, _ := c.view.Own(c.config.Self.Node, key)
+	c.republishAt = time.Time{}
+	if bytes.Equal(shown, record) && bytes.Equal(c.published, record) {
+		return
+	}
+	if due := c.publishedAt.Add(RetryPublish); bytes.Equal(c.published, record) && now.Before(due) {
+		c.republishAt = due
+		return
+	}
+	c.publish = append(c.publish, PublishOwn{Key: key, Value: record})
+	c.published, c.publishedAt = record, now
+	c.republishAt = now.Add(RetryPublish)
+}
+
+// updateTable derives the table and hands it over if it says anything new.
+func (c *Core) updateTable() {
+	t := newTable(c.config.Self, c.services(), c.epoch)
+	_, known := c.view.Member(c.config.Self.Node)
+	t.isMember = known && !c.view.Cluster().IsZero()
+	t.placement = c.placement != nil
+	if t.equal(c.table) {
+		return
+	}
+	c.table, c.changed = t, true
+}
+
+// giveUp asks to release the slots that are placed elsewhere, with a service that is there to claim them.
+func (c *Core) giveUp(now time.Time) {
+	var foreign SlotSet
+	if c.placement != nil {
+		ready := make([]bool, len(c.placement.services))
+		for i, id := range c.placement.services {
+			ready[i] = c.takes(id)
+		}
+		for slot := range c.claim.Slots.all() {
+			if owner := c.placement.owners[slot]; owner != nobody && ready[owner] {
+				foreign.Add(slot)
+			}
+		}
+	}
+	switch {
+	case foreign.empty():
+		c.askAt = time.Time{}
+	case !now.Before(c.askAt):
+		c.release = foreign.Ranges()
+		c.askAt = now.Add(RetryRelease)
+	}
+}
+
+// takes reports whether another service is there to claim slots.
+func (c *Core) takes(id ServiceID) bool {
+	i, ok := slices.BinarySearchFunc(c.others, id, func(s service, id ServiceID) int { return s.id.Compare(id) })
+	return ok && c.others[i].reachable && c.others[i].status == gossip.StatusUp
+}
+
+// unclaimed reports whether nobody claims any slot.
+func (c *Core) unclaimed() bool {
+	for i := range c.others {
+		if !c.others[i].claim.Slots.empty() {
+			return false
+		}
+	}
+	return c.claim.Slots.empty()
 }

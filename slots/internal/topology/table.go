@@ -188,6 +188,7 @@ type service struct {
 	id        ServiceID
 	claim     *Claim
 	status    gossip.Status
+	upNumber  uint64
 	reachable bool
 }
 
