@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/egalcluster/egal"
+	"github.com/egalcluster/egal/fabric/transport"
+	"github.com/egalcluster/egal/internal/durable"
+	"github.com/egalcluster/egal/internal/settings"
+)
+
+// fieldKeys are the settings behind fields of egal.Config that errors name.
+var fieldKeys = map[string]string{"FabricListen": "fabric.listen", "SlotsListen": "slots.listen"}
+
+func asError[T error](err error, target *T) bool { return errors.As(err, target) }
+
+// explain turns an error of starting into what a person can act on.
+func explain(err error) error {
+	listen := (*egal.ListenError)(nil)
+	switch {
+	case errors.Is(err, egal.ErrInsecure), errors.Is(err, transport.ErrNotLoopback):
+		return fail(exitUsage, "listen on 127.0.0.1, or add --insecure if everybody who reaches the port may read and write", "%w", err)
+	case asError(err, &listen):
+		return cannotListen(fieldKeys[listen.Field], listen.Address, listen.Err, listen.InUse())
+	case errors.Is(err, durable.ErrLocked):
+		return &fault{code: exitFailed, err: err} // it has its own hint
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EROFS):
+		return fail(exitDenied, "choose a directory that this user may write to: --data (EGAL_DATA)", "%w", err)
+	default:
+		return &fault{code: exitFailed, err: err}
+	}
+}
+
+// cannotListen is the fault of a port, with the flag and the variable that choose another.
+func cannotListen(key, address string, cause error, inUse bool) error {
+	s, _ := settings.New().Find(key)
+	choose := fmt.Sprintf("choose another address: --%s (%s in the file, %s)", s.Flag, s.Key, s.Environment())
+	switch {
+	case inUse:
+		return fail(exitFailed, choose, "%s %s: the port is in use", key, address)
+	case errors.Is(cause, syscall.EACCES):
+		return fail(exitDenied, choose, "%s %s: this user may not listen there", key, address)
+	default:
+		return fail(exitFailed, choose, "%s %s: %w", key, address, cause)
+	}
+}

@@ -1,0 +1,19 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+)
+
+// newLogger logs to w: as text or json, "auto" chooses text for terminals.
+func newLogger(w io.Writer, format, level string, terminal bool) *slog.Logger {
+	options := &slog.HandlerOptions{Level: levels[level]}
+	if format == "text" || format == "auto" && terminal {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+var levels = map[string]slog.Level{
+	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/egalcluster/egal"
+	"github.com/egalcluster/egal/internal/settings"
+	"github.com/egalcluster/egal/web"
+	"github.com/spf13/cobra"
+)
+
+func startCommand(w *world) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "start",
+		Short: "Run a node",
+		Long: "Run a node until SIGTERM or SIGINT. Without flags it founds a cluster of its own, keeps its data in ./egal-data and\n" +
+			"listens on this machine only. Every setting is a flag, an environment variable or a key of the file:\n" +
+			"docs/reference/config.md lists them.",
+		Example: `  egal start
+  egal start --config egal.yaml --data /var/lib/egal
+  egal start --data b --join 127.0.0.1:7946 --fabric-listen 127.0.0.1:7947 --slots-listen 127.0.0.1:6380 --web-listen 127.0.0.1:8947`,
+		Args: noArguments,
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file")
+	settingFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		values, err := w.configuration(file, cmd.Flags())
+		if err != nil {
+			return err
+		}
+		return w.start(cmd.Context(), values)
+	}
+	return cmd
+}
+
+// start runs a node until the context ends.
+func (w *world) start(ctx context.Context, values *settings.Values) error {
+	logger := newLogger(w.err, values.String("log_format"), values.String("log_level"), w.errTTY)
+	config := nodeConfig(values)
+	config.Logger = logger
+	listener, err := listenWeb(ctx, values)
+	if err != nil {
+		return err
+	}
+	node, err := egal.Start(ctx, config)
+	if err != nil {
+		if listener != nil {
+			err = errors.Join(err, listener.Close())
+		}
+		return explain(err)
+	}
+	server := serveNode(ctx, logger, node, values, listener)
+	logStarted(logger, node, listener)
+	if err := node.Ready(ctx); err == nil {
+		logger.Info("serving", "event", "node.serving", "members", len(node.Fabric().View().Members()), "after", time.Since(w.began).Round(time.Millisecond))
+	}
+	<-ctx.Done()
+	logger.Info("stopping", "event", "node.stopping")
+	return errors.Join(server.Close(), node.Close())
+}
+
+// listenWeb opens the API port before the node starts, so that a port in use is found before the node joins. nil: no
+// port is wanted.
+func listenWeb(ctx context.Context, values *settings.Values) (net.Listener, error) {
+	address := values.String("web.listen")
+	if address == "" {
+		return nil, nil
+	}
+	host, _, _ := net.SplitHostPort(address) // the registry has checked it
+	if ip := net.ParseIP(host); !values.Bool("insecure") && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, explain(fmt.Errorf("web.listen %s: beyond loopback everybody could read and write: %w", address, egal.ErrInsecure))
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, cannotListen("web.listen", address, err, errors.Is(err, syscall.EADDRINUSE))
+	}
+	return listener, nil
+}
+
+// serveNode serves the API of a node on its port, if it has one, and on the socket in its data directory. A node whose
+// directory cannot have a socket runs without it.
+func serveNode(ctx context.Context, logger *slog.Logger, node *egal.Node, values *settings.Values, listener net.Listener) servers {
+	limit := int64(values.Int("web.max_body"))
+	var all servers
+	if listener != nil {
+		all = append(all, web.Serve(web.Handler(node, web.Options{MaxBody: limit, Remote: values.Bool("insecure")}), logger, listener))
+	}
+	socket, err := web.ListenSocket(ctx, values.String("data"))
+	if err != nil {
+		logger.Warn("no socket for the command line", "event", "web.no_socket", "error", err)
+		return all
+	}
+	return append(all, web.Serve(web.Handler(node, web.Options{MaxBody: limit}), logger, socket))
+}
+
+// servers are closed together.
+type servers []*web.Server
+
+// Close closes all.
+func (s servers) Close() error {
+	var faults []error
+	for _, server := range s {
+		faults = append(faults, server.Close())
+	}
+	return errors.Join(faults...)
+}
+
+func logStarted(logger *slog.Logger, node *egal.Node, listener net.Listener) {
+	attributes := []any{"event", "node.started", "id", node.ID(), "data", node.Config().Data, "fabric", node.Fabric().Addr().String()}
+	for _, service := range node.Slots() {
+		attributes = append(attributes, "slots", service.Addr().String())
+	}
+	if listener != nil {
+		attributes = append(attributes, "web", listener.Addr().String())
+	}
+	logger.Info("started", attributes...)
+}

@@ -1,0 +1,182 @@
+package egal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/egalcluster/egal/fabric"
+	"github.com/egalcluster/egal/fabric/transport"
+)
+
+// Defaults of what a zero field of Config means.
+const (
+	DefaultFabricListen = "127.0.0.1:7946"
+	DefaultSlotsListen  = "127.0.0.1:6379"
+	DefaultLocation     = "dc1/rack1"
+)
+
+// Bounds of a Config.
+const (
+	maxRoles          = 32
+	maxNameBytes      = 128
+	maxInitialMembers = 1024
+	maxFanout         = 16
+)
+
+// StructureSlots names the store that clients of Redis Cluster use.
+const StructureSlots = "slots"
+
+// Config describes a node. The zero value is complete: a cluster of one, with everything in memory.
+type Config struct {
+	// Data is the directory of the node's files on Disk. Empty: all is kept in memory and ends with the node, or with
+	// Disk if that is given.
+	Data string
+	// Disk is where Data lies; nil is the disk of the machine.
+	Disk *Disk
+
+	// Name is what people call the node; empty: the first eight digits of its id.
+	Name string
+	// Location is datacenter/rack; empty: DefaultLocation.
+	Location string
+	// Roles is free text that members see.
+	Roles []string
+	// Structures are those that run on this node; empty: all there are.
+	Structures []string
+
+	// Seeds are host:port of the fabric of nodes to join by; this node may be among them. Without seeds the node founds
+	// a cluster of its own.
+	Seeds []string
+	// FirstSeed makes this node the one that founds the cluster when no other seed is in one.
+	FirstSeed bool
+	// InitialMembers is how many members the cluster is planned to begin with: slots are placed, and Ready reports,
+	// once so many are up. 0 means 1, and no plan.
+	InitialMembers int
+
+	// FabricListen is host:port for other nodes, UDP and TCP; empty: DefaultFabricListen. Port 0 takes a free one.
+	FabricListen string
+	// FabricFanout is how many members a node hands a rumor to; 0: the fabric's default.
+	FabricFanout int
+	// ProbeInterval is the time between two probes of a member; 0: the fabric's default.
+	ProbeInterval time.Duration
+	// ProbeMisses is how many probes in a row go unanswered until a member is unreachable; 0: the fabric's default.
+	ProbeMisses int
+	// Transport opens the way to other nodes, instead of UDP and TCP on FabricListen.
+	Transport func(ctx context.Context) (transport.Transport, error)
+	// Insecure lets the node listen beyond loopback although nothing is encrypted and nobody has to log in.
+	Insecure bool
+
+	// SlotsListen is host:port for clients of the store; empty: DefaultSlotsListen. Port 0 takes a free one.
+	SlotsListen string
+	// SlotsAnnounce is host:port that clients are sent to, where it differs from the address listened on.
+	SlotsAnnounce string
+	// SlotsEngine is how the store does its input and output: "auto" (or empty), "epoll" or "net".
+	SlotsEngine string
+	// MaxClients bounds the connections to the store; 0: the store's default.
+	MaxClients int
+	// RequireFullCoverage refuses all keys while any slot has no reachable owner. By default only those slots are.
+	RequireFullCoverage bool
+
+	// ListenConfig opens all listening sockets; nil is the zero one.
+	ListenConfig *net.ListenConfig
+	// Now is the clock of the node; nil is time.Now.
+	Now func() time.Time
+	// Seed makes the random choices of the node repeatable; 0: they are not.
+	Seed uint64
+	// Version is shown to clients; empty: that of the build.
+	Version string
+	// Logger takes the node's logs; nil drops them.
+	Logger *slog.Logger
+}
+
+// Validate joins all faults of the configuration.
+func (c Config) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("egal: config: "+format, args...))
+	}
+	bounded := func(what string, value, limit int) {
+		if value < 0 || value > limit {
+			fault("%s %d: want 0 to %d", what, value, limit)
+		}
+	}
+	address := func(what, value string) {
+		if value == "" {
+			return
+		}
+		if err := checkAddress(value); err != nil {
+			fault("%s: %w", what, err)
+		}
+	}
+	short := func(what, value string) {
+		if len(value) > maxNameBytes {
+			fault("%s: %d bytes, at most %d", what, len(value), maxNameBytes)
+		}
+	}
+	short("name", c.Name)
+	short("location", c.Location)
+	for _, role := range c.Roles {
+		short("role", role)
+	}
+	bounded("roles", len(c.Roles), maxRoles)
+	for _, structure := range c.Structures {
+		if structure != StructureSlots {
+			fault("structure %q: want %q", structure, StructureSlots)
+		}
+	}
+	bounded("seeds", len(c.Seeds), fabric.MaxSeeds)
+	for _, seed := range c.Seeds {
+		if seed == "" {
+			fault("seeds: an empty one")
+		}
+		address("seeds", seed)
+	}
+	bounded("initial members", c.InitialMembers, maxInitialMembers)
+	address("fabric listen", c.FabricListen)
+	address("slots listen", c.SlotsListen)
+	address("slots announce", c.SlotsAnnounce)
+	bounded("fanout", c.FabricFanout, maxFanout)
+	if c.ProbeInterval < 0 || c.ProbeMisses < 0 || c.MaxClients < 0 {
+		fault("probe interval, probe misses and max clients are not negative")
+	}
+	if !slices.Contains([]string{"", "auto", "epoll", "net"}, c.SlotsEngine) {
+		fault("slots engine %q: want auto, epoll or net", c.SlotsEngine)
+	}
+	if !c.Insecure && c.runs(StructureSlots) && !isLoopback(c.SlotsListen) {
+		fault("slots listen %s: beyond loopback everybody could read and write: %w", c.SlotsListen, ErrInsecure)
+	}
+	return errors.Join(faults...)
+}
+
+// runs tells whether a structure is to run.
+func (c Config) runs(structure string) bool {
+	return len(c.Structures) == 0 || slices.Contains(c.Structures, structure)
+}
+
+// checkAddress takes host:port.
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("address %q: want host:port", address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("address %q: port %q: want 0 to 65535", address, port)
+	}
+	return nil
+}
+
+// isLoopback tells whether an address reaches this machine alone. An empty address stands for a default, which does.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if address == "" || err != nil || host == "localhost" {
+		return address == "" || host == "localhost"
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}

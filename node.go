@@ -1,0 +1,198 @@
+package egal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/egalcluster/egal/fabric"
+	"github.com/egalcluster/egal/fabric/gossip"
+	"github.com/egalcluster/egal/fabric/transport"
+	"github.com/egalcluster/egal/internal/durable"
+	"github.com/egalcluster/egal/slots"
+)
+
+// goodbyeTimeout bounds the goodbye of a node whose start has failed half-way.
+const goodbyeTimeout = time.Second
+
+// Node is a running node.
+type Node struct {
+	config Config
+	fabric *fabric.Fabric
+	slots  []*slots.Service
+	ended  chan struct{} // closed by Close
+	close  func() error  // once
+}
+
+// Start opens the node's ports, reads its identity from its data directory or makes it, and sets out to join or found
+// a cluster; Ready waits for that. ctx bounds the start alone: Close ends the node.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.complete()
+	members, err := startFabric(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("egal: start: %w", err)
+	}
+	n := &Node{config: cfg, fabric: members, ended: make(chan struct{})}
+	n.close = sync.OnceValue(n.stop)
+	if cfg.runs(StructureSlots) {
+		service, err := startSlots(ctx, cfg, members)
+		if err != nil {
+			return nil, fmt.Errorf("egal: start: %w", errors.Join(err, n.abandon(ctx)))
+		}
+		n.slots = append(n.slots, service)
+	}
+	return n, nil
+}
+
+// complete fills in what zero fields stand for.
+func (c Config) complete() Config {
+	c.Location = cmp.Or(c.Location, DefaultLocation)
+	c.FabricListen = cmp.Or(c.FabricListen, DefaultFabricListen)
+	c.SlotsListen = cmp.Or(c.SlotsListen, DefaultSlotsListen)
+	c.SlotsEngine = cmp.Or(c.SlotsEngine, "auto")
+	c.Version = cmp.Or(c.Version, Version().Version)
+	if c.ListenConfig == nil {
+		c.ListenConfig = &net.ListenConfig{}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Disk == nil && c.Data == "" {
+		c.Disk = MemoryDisk()
+	}
+	if c.Data == "" {
+		c.Data = memoryDir
+	}
+	return c
+}
+
+func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
+	open := cfg.Transport
+	if open == nil {
+		open = func(ctx context.Context) (transport.Transport, error) {
+			return transport.Listen(ctx, transport.NetConfig{
+				Addr: cfg.FabricListen, ListenConfig: cfg.ListenConfig, AllowPlain: cfg.Insecure, Logger: cfg.Logger,
+			})
+		}
+	}
+	way, err := open(ctx)
+	if err != nil {
+		return nil, &ListenError{Field: "FabricListen", Address: cfg.FabricListen, Err: err}
+	}
+	disk := durable.OS()
+	if cfg.Disk != nil {
+		disk = cfg.Disk.fs
+	}
+	return fabric.Start(ctx, fabric.Config{
+		FS: disk, Dir: cfg.Data, Transport: way,
+		Seeds: cfg.Seeds, Found: cfg.FirstSeed, InitialMembers: cfg.InitialMembers,
+		Name: cfg.Name, Location: cfg.Location, Roles: cfg.Roles,
+		Gossip: gossip.Config{Fanout: cfg.FabricFanout, ProbeInterval: cfg.ProbeInterval, ProbeMisses: cfg.ProbeMisses},
+		Now:    cfg.Now, Rand: cfg.Seed, Logger: cfg.Logger,
+	})
+}
+
+func startSlots(ctx context.Context, cfg Config, members *fabric.Fabric) (*slots.Service, error) {
+	config := slots.Config{
+		Fabric: members, Listen: cfg.SlotsListen, AllowRemote: cfg.Insecure, ListenConfig: cfg.ListenConfig,
+		InitialMembers: cfg.InitialMembers, RequireFullCoverage: cfg.RequireFullCoverage, Engine: cfg.SlotsEngine,
+		MaxClients: cfg.MaxClients, Seed: cfg.Seed, Now: cfg.Now, Logger: cfg.Logger, Version: cfg.Version,
+	}
+	if cfg.SlotsAnnounce != "" {
+		host, port, err := net.SplitHostPort(cfg.SlotsAnnounce)
+		if err != nil {
+			return nil, err
+		}
+		config.Announce.Host = host
+		if config.Announce.Port, err = strconv.Atoi(port); err != nil {
+			return nil, err
+		}
+	}
+	service, err := slots.Start(ctx, config)
+	var listening *net.OpError
+	if errors.As(err, &listening) && listening.Op == "listen" {
+		return nil, &ListenError{Field: "SlotsListen", Address: cfg.SlotsListen, Err: err}
+	}
+	return service, err
+}
+
+// abandon ends a node that could not start wholly. It may be a member already, so it says goodbye: it must not stay
+// behind as an unreachable one.
+func (n *Node) abandon(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
+	defer cancel()
+	_ = n.fabric.Leave(ctx) // nobody to say it to is no fault
+	return n.Close()
+}
+
+// Close stops everything the node has started and waits for it. The other nodes are not told: to them it looks like a
+// crash, and the node may start again as the same member. Close may be called more than once.
+func (n *Node) Close() error { return n.close() }
+
+func (n *Node) stop() error {
+	close(n.ended)
+	var faults []error
+	for _, service := range n.slots {
+		faults = append(faults, service.Close())
+	}
+	faults = append(faults, n.fabric.Close())
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("egal: close: %w", err)
+	}
+	return nil
+}
+
+// Leave says goodbye to the cluster and closes the node: the others take it out of the membership at once, instead of
+// waiting for it. What it alone holds is gone from the cluster.
+func (n *Node) Leave(ctx context.Context) error {
+	err := n.fabric.Leave(ctx)
+	if err != nil {
+		err = fmt.Errorf("egal: leave: %w", err)
+	}
+	return errors.Join(err, n.Close())
+}
+
+// ID is the node's identity, 32 hexadecimal digits, made once with its data directory.
+func (n *Node) ID() string { return n.fabric.ID().String() }
+
+// Config is what the node was started with, defaults filled in.
+func (n *Node) Config() Config { return n.config }
+
+// Fabric is the cluster as this node sees it.
+func (n *Node) Fabric() *fabric.Fabric { return n.fabric }
+
+// Slots are the node's services of the store; none if it does not run here. The slice is the caller's.
+func (n *Node) Slots() []*slots.Service { return append([]*slots.Service(nil), n.slots...) }
+
+// Done is closed when Close begins.
+func (n *Node) Done() <-chan struct{} { return n.ended }
+
+// Wake makes the node look at its clock, which somebody has moved.
+func (n *Node) Wake() { n.fabric.Wake() }
+
+// Metrics are the counters of a node.
+type Metrics struct {
+	Fabric fabric.Metrics
+	Slots  []slots.Metrics
+}
+
+// Metrics returns the counters as they are now.
+func (n *Node) Metrics() Metrics {
+	m := Metrics{Fabric: n.fabric.Metrics()}
+	for _, service := range n.slots {
+		m.Slots = append(m.Slots, service.Metrics())
+	}
+	return m
+}
