@@ -36,6 +36,7 @@ type World[P comparable, M, E any] struct {
 	queue     queue[P, M]
 	caused    uint64 // events queued so far: the tie-break
 	happened  uint64
+	started   uint64 // processes
 	trace     uint64
 
 	cuts    map[wirePair[P]]bool
@@ -52,6 +53,7 @@ type World[P comparable, M, E any] struct {
 }
 
 type process[P comparable, M, E any] struct {
+	number uint64 // no two processes have the same
 	core   core.Core[P, M, E]
 	skew   time.Duration
 	paused time.Time // runs again from here on
@@ -74,6 +76,7 @@ type event[P comparable, M any] struct {
 	from, to P
 	message  M
 	stream   bool
+	inside   uint64 // ticks and requests belong to this process and die with it; zero: a message
 }
 
 // New makes an empty world.
@@ -126,7 +129,8 @@ func (w *World[P, M, E]) Add(p P, c core.Core[P, M, E]) {
 	if w.processes[p] != nil {
 		panic(fmt.Sprintf("sim: %v is running already", p))
 	}
-	w.processes[p] = &process[P, M, E]{core: c}
+	w.started++
+	w.processes[p] = &process[P, M, E]{number: w.started, core: c}
 	w.Note(w.ordinal(p))
 	w.carryOut(p, w.processes[p])
 }
@@ -158,9 +162,12 @@ func (w *World[P, M, E]) Cut(from, to P) { w.cuts[wirePair[P]{from, to}] = true 
 // Heal ends all cuts.
 func (w *World[P, M, E]) Heal() { clear(w.cuts) }
 
-// Inject hands a request to p's core at this moment, as its shell does.
+// Inject hands a request to p's core at this moment, as its shell does. A paused process receives it when it runs
+// again; one that crashes before does not.
 func (w *World[P, M, E]) Inject(p P, m M) {
-	w.push(event[P, M]{at: w.now, kind: deliver, from: p, to: p, message: m, stream: true})
+	if target := w.processes[p]; target != nil {
+		w.push(event[P, M]{at: w.now, kind: deliver, from: p, to: p, message: m, inside: target.number})
+	}
 }
 
 // RunUntil lets everything happen that happens up to t, and sets the time to t.
@@ -182,7 +189,7 @@ func (w *World[P, M, E]) Step() bool {
 	w.now = e.at
 	target := w.processes[e.to]
 	switch {
-	case target == nil:
+	case target == nil || e.inside != 0 && e.inside != target.number:
 		w.nobodyThere(e)
 		return true
 	case e.kind == tick && !e.at.Equal(target.wake):
@@ -196,11 +203,20 @@ func (w *World[P, M, E]) Step() bool {
 		return true
 	}
 	w.happen(target, e)
-	for len(w.queue) > 0 && w.queue[0].at.Equal(w.now) && w.queue[0].to == e.to && w.queue[0].kind == deliver {
+	for w.more(e.to, target) {
 		w.happen(target, heap.Pop(&w.queue).(event[P, M]))
 	}
 	w.carryOut(e.to, target)
 	return true
+}
+
+// more reports whether the next event is another message for the same process at the same instant.
+func (w *World[P, M, E]) more(p P, target *process[P, M, E]) bool {
+	if len(w.queue) == 0 {
+		return false
+	}
+	e := w.queue[0]
+	return e.at.Equal(w.now) && e.to == p && e.kind == deliver && (e.inside == 0 || e.inside == target.number)
 }
 
 func (w *World[P, M, E]) happen(target *process[P, M, E], e event[P, M]) {
@@ -224,8 +240,8 @@ func (w *World[P, M, E]) happen(target *process[P, M, E], e event[P, M]) {
 
 func (w *World[P, M, E]) nobodyThere(e event[P, M]) {
 	sender := w.processes[e.from]
-	if e.kind == deliver && e.stream && e.from != e.to && w.refuse != nil && sender != nil && !w.cuts[wirePair[P]{e.to, e.from}] {
-		w.push(event[P, M]{at: w.now.Add(w.link.Latency), kind: deliver, from: e.to, to: e.from, message: w.refuse(), stream: true})
+	if e.stream && w.refuse != nil && sender != nil && !w.cuts[wirePair[P]{e.to, e.from}] {
+		w.push(event[P, M]{at: w.now.Add(w.link.Latency), kind: deliver, from: e.to, to: e.from, message: w.refuse(), inside: sender.number})
 	}
 }
 
@@ -258,7 +274,7 @@ func (w *World[P, M, E]) schedule(p P, target *process[P, M, E]) {
 	}
 	if !next.Equal(target.wake) {
 		target.wake = next
-		w.push(event[P, M]{at: next, kind: tick, from: p, to: p})
+		w.push(event[P, M]{at: next, kind: tick, from: p, to: p, inside: target.number})
 	}
 }
 
