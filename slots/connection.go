@@ -37,11 +37,11 @@ const (
 // connection is one client. It is owned by one goroutine, its event loop or its own, except for what says otherwise.
 type connection struct {
 	session    command.Session
-	parser     resp.Parser
-	remote     string // the client's address
-	local      string // ours
-	created    int64  // ms since 1970
-	descriptor int    // of the socket; for CLIENT LIST
+	parser     *resp.Parser // of an unfinished command; nil when there is none
+	remote     string       // the client's address
+	local      string       // ours
+	created    int64        // ms since 1970
+	descriptor int          // of the socket; for CLIENT LIST
 	// owner is told to look at the connection by other goroutines.
 	owner owner
 	// killed closes the connection before its next command.
@@ -65,7 +65,6 @@ const errMaxClients = "-ERR max number of clients reached\r\n"
 // prepare fills in what an engine knows of a new connection.
 func (c *connection) prepare(s *Service, owner owner, descriptor int, remote, local string) {
 	c.session.Protocol = 2
-	c.parser.Limits = s.limits
 	c.owner, c.descriptor, c.remote, c.local = owner, descriptor, remote, local
 	c.created = s.config.Now().UnixMilli()
 	c.seen = sighting{protocol: 2, active: c.created, command: "NULL"}
@@ -106,7 +105,7 @@ type sighting struct {
 	noEvict, noTouch          bool // set by CLIENT; kept for CLIENT LIST
 	command                   string
 	active                    int64 // ms since 1970 of the last turn
-	input, output             int   // bytes waiting
+	input, output             int   // bytes received and not executed; bytes unsent before the last turn
 }
 
 // show takes over what a session says of itself.
@@ -148,8 +147,9 @@ func (x *executor) turn(c *connection, input []byte) (consumed int) {
 			c.state = turnFull
 			break
 		}
-		args, n, err := c.parser.Next(input[consumed:])
+		args, n, err := x.parser.Next(input[consumed:])
 		if err != nil {
+			x.parser = nil
 			s.statistics.protocolErrors.Add(1)
 			mark := x.reply.Mark()
 			x.reply.Error("ERR " + err.Error())
@@ -193,11 +193,16 @@ func (x *executor) judge(c *connection) turnState {
 
 // begin takes the connection's output over.
 func (x *executor) begin(c *connection) {
-	x.connection = c
+	x.connection, x.running, x.backlog = c, nil, len(c.output)-c.sent
 	x.context.Session = &c.session
 	x.reply.Buf, x.reply.Protocol = c.output, c.session.Protocol
 	x.now = x.service.config.Now()
 	x.context.Now = x.now.UnixMilli()
+	if c.parser != nil {
+		x.parser, c.parser = c.parser, nil
+	} else if x.parser == nil {
+		x.parser = &resp.Parser{Limits: x.service.limits}
+	}
 }
 
 // end gives the output back and publishes what others may see.
@@ -206,6 +211,9 @@ func (x *executor) end(waiting int) {
 	x.settle()
 	c.output = x.reply.Buf
 	x.publish(waiting)
+	if waiting > 0 {
+		c.parser, x.parser = x.parser, nil
+	}
 	x.reply.Buf, x.connection, x.context.Session = nil, nil, nil
 }
 
@@ -218,6 +226,6 @@ func (x *executor) publish(waiting int) {
 	if x.running != nil {
 		seen.command = x.running.FullName()
 	}
-	seen.active, seen.input, seen.output = x.context.Now, waiting, len(x.reply.Buf)-c.sent
+	seen.active, seen.input, seen.output = x.context.Now, waiting, x.backlog
 	c.mu.Unlock()
 }

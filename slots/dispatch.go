@@ -21,7 +21,9 @@ type executor struct {
 	connection *connection
 	context    command.Context
 	reply      resp.Writer
-	now        time.Time // of the turn
+	parser     *resp.Parser // lent to connections; nil: the last one kept it
+	now        time.Time    // of the turn
+	backlog    int          // unsent bytes at the beginning of the turn
 
 	positions []int
 	keys      []keyspace.Key

@@ -116,7 +116,7 @@ func yesNo(yes bool) string {
 // parameters are the rows of CONFIG, sorted by name.
 func parameters() []parameter {
 	return []parameter{
-		{"appendonly", constant("no"), only("no", "this server does not write files yet")},
+		{"appendonly", constant("no"), only("no", "everything is kept in memory")},
 		{"bind", func(s *Service) string { return s.address.Addr().String() }, nil},
 		{"client-query-buffer-limit", func(s *Service) string { return strconv.Itoa(s.config.InputLimit) }, nil},
 		{"cluster-enabled", func(s *Service) string { return yesNo(s.config.Fabric != nil) }, nil},
@@ -128,7 +128,7 @@ func parameters() []parameter {
 		{"port", func(s *Service) string { return strconv.Itoa(int(s.address.Port())) }, nil},
 		{"proto-max-bulk-len", func(s *Service) string { return strconv.Itoa(s.limits.Bulk) }, nil},
 		{"protected-mode", func(s *Service) string { return yesNo(!s.config.AllowRemote) }, nil},
-		{"save", constant(""), only("", "this server does not write files yet")},
+		{"save", constant(""), only("", "everything is kept in memory")},
 		{"tcp-keepalive", constant(strconv.Itoa(keepAliveSeconds)), nil},
 		{"timeout", func(s *Service) string { return strconv.FormatInt(s.idleSeconds.Load(), 10) }, setTimeout},
 	}
