@@ -34,26 +34,33 @@ func newServer(t testing.TB) *server {
 	}
 }
 
-// call runs one command and gives the bytes of its reply.
-func (s *server) call(args ...[]byte) []byte {
-	w := &resp.Writer{Protocol: s.session.Protocol}
-	row, text := s.table.Find(args)
-	if row == nil {
-		w.Error(text)
-		return w.Buf
-	}
+// context prepares a call, its keys resolved.
+func (s *server) context(row *Command, args [][]byte) *Context {
 	positions, err := row.Keys(args, nil)
 	if err != nil {
 		positions = nil
 	}
 	c := &Context{
-		Now: s.now, Args: args, Reply: w, Session: &s.session, Store: s.store, Random: s.random, Table: s.table,
-		MaxString: s.limit,
+		Now: s.now, Args: args, Reply: &resp.Writer{Protocol: s.session.Protocol}, Session: &s.session, Store: s.store,
+		Random: s.random, Table: s.table, MaxString: s.limit,
 	}
-	var shards []*keyspace.Shard
 	for _, position := range positions {
-		key := s.store.Key(args[position])
-		c.Keys = append(c.Keys, key)
+		c.Keys = append(c.Keys, s.store.Key(args[position]))
+	}
+	return c
+}
+
+// call runs one command and gives the bytes of its reply.
+func (s *server) call(args ...[]byte) []byte {
+	row, text := s.table.Find(args)
+	if row == nil {
+		w := resp.Writer{}
+		w.Error(text)
+		return w.Buf
+	}
+	c := s.context(row, args)
+	var shards []*keyspace.Shard
+	for _, key := range c.Keys {
 		shards = append(shards, s.store.ShardOf(key.Slot))
 	}
 	slices.SortFunc(shards, func(a, b *keyspace.Shard) int { return a.Index() - b.Index() })
@@ -65,7 +72,7 @@ func (s *server) call(args ...[]byte) []byte {
 	for _, shard := range shards {
 		shard.Unlock()
 	}
-	return w.Buf
+	return c.Reply.Buf
 }
 
 // do is call with words.

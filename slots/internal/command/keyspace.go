@@ -10,7 +10,7 @@ import (
 func Keyspace() []Command {
 	rows := slices.Concat(stringRows, genericRows, expireRows, serverRows)
 	for i := range rows {
-		rows[i].Test = "TestCommands/" + rows[i].Name
+		rows[i].Test = "command.TestCommands/" + rows[i].Name
 	}
 	return rows
 }
