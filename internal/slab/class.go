@@ -16,7 +16,7 @@ const (
 )
 
 // MaxSize is the largest block in bytes.
-const MaxSize = 1 << 32
+const MaxSize = 1<<31 - 1
 
 // classOf gives the smallest class that holds n bytes, 0 ≤ n ≤ pageSize.
 func classOf(n int) int {

@@ -53,6 +53,7 @@ func broken(t interface{ Helper() }, f func()) (rule string) {
 }
 
 func newOwner(t *testing.T) (*Arena, *Owner) {
+	t.Helper()
 	a := New(Options{})
 	t.Cleanup(a.Close)
 	return a, a.NewOwner()
@@ -150,6 +151,8 @@ func TestMisuseViolatesAnInvariant(t *testing.T) {
 	o.Free(large)
 	freed, _ := o.Alloc(40)
 	o.Free(freed)
+	tooMuch := MaxSize
+	tooMuch++ // negative where int has 32 bits
 	for name, misuse := range map[string]func(){
 		"freeing no ref":                func() { o.Free(0) },
 		"freeing a wide ref":            func() { o.Free(ref | 1<<RefBits) },
@@ -162,7 +165,7 @@ func TestMisuseViolatesAnInvariant(t *testing.T) {
 		"reading beyond the memory":     func() { o.Bytes(ref + 1<<30) },
 		"reading no ref":                func() { o.Bytes(0) },
 		"a negative size":               func() { o.Alloc(-1) },
-		"more than the largest block":   func() { o.Alloc(MaxSize + 1) },
+		"more than the largest block":   func() { o.Alloc(tooMuch) },
 	} {
 		if broken(t, misuse) == "" {
 			t.Errorf("%s was not noticed", name)

@@ -244,10 +244,11 @@ func lengthen(block, name []byte, r Record, n int) []byte {
 // to, replacing what is there. It reports whether the source was there.
 func (d *Database) Copy(now int64, source *Database, from, to Key) bool {
 	r, ok := source.Peek(now, from)
-	if ok && !(d == source && bytes.Equal(from.Name, to.Name)) {
-		d.Set(now, to, r.Type, r.Value, r.ExpireAt)
+	if !ok || d == source && bytes.Equal(from.Name, to.Name) {
+		return ok
 	}
-	return ok
+	d.Set(now, to, r.Type, r.Value, r.ExpireAt)
+	return true
 }
 
 // Len is the number of records, expired ones that nobody has met yet included.

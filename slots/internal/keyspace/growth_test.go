@@ -69,6 +69,7 @@ func TestAMillionRecordsInOneSlotGrowAndShrinkInBoundedSteps(t *testing.T) {
 }
 
 func benchmarkStore(b *testing.B, keys int) (*Store, [][]byte) {
+	b.Helper()
 	s := New(Options{})
 	b.Cleanup(s.Close)
 	names := make([][]byte, keys)
@@ -106,6 +107,12 @@ func BenchmarkStore(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+func BenchmarkNew(b *testing.B) {
+	for b.Loop() {
+		New(Options{}).Close()
 	}
 }
 

@@ -23,7 +23,7 @@ func (s *Store) Scan(now int64, db int, cursor uint64, count int, visit func(nam
 		sh.Lock()
 		d := &sh.databases[db]
 		for end := rank/perShard*perShard + perShard; rank < end; rank, from = rank+1, 0 {
-			if d.count == 0 {
+			if d.count == 0 || d.slots[rank%perShard].count == 0 {
 				continue
 			}
 			place, seen, more := d.slots[rank%perShard].walk(from, left, func(word uint64) bool {
