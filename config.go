@@ -148,8 +148,13 @@ func (c Config) Validate() error {
 	if !slices.Contains([]string{"", "auto", "epoll", "net"}, c.SlotsEngine) {
 		fault("slots engine %q: want auto, epoll or net", c.SlotsEngine)
 	}
-	if !c.Insecure && c.runs(StructureSlots) && !isLoopback(c.SlotsListen) {
-		fault("slots listen %s: beyond loopback everybody could read and write: %w", c.SlotsListen, ErrInsecure)
+	if !c.Insecure {
+		if c.Transport == nil && !isLoopback(c.FabricListen) {
+			fault("fabric listen %s: %w", c.FabricListen, ErrInsecure)
+		}
+		if c.runs(StructureSlots) && !isLoopback(c.SlotsListen) {
+			fault("slots listen %s: %w", c.SlotsListen, ErrInsecure)
+		}
 	}
 	return errors.Join(faults...)
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/egalcluster/egal/fabric/transport"
 )
 
-// ErrInsecure says that an address reaches beyond this machine and Config.Insecure is not set.
-var ErrInsecure = errors.New("not without Insecure")
+// ErrInsecure says that an address reaches beyond this machine, where everybody could read and write, and
+// Config.Insecure is not set.
+var ErrInsecure = errors.New("open beyond this machine, which Insecure would have to allow")
 
 // ListenError is a port that cannot be listened on.
 type ListenError struct {

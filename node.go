@@ -37,6 +37,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	cfg = cfg.complete()
+	if err := cfg.foresee(ctx); err != nil {
+		return nil, fmt.Errorf("egal: start: %w", err)
+	}
 	members, err := startFabric(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("egal: start: %w", err)
@@ -76,6 +79,18 @@ func (c Config) complete() Config {
 		c.Data = memoryDir
 	}
 	return c
+}
+
+// foresee looks whether the store's port is free, before the node becomes a member that the others would miss.
+func (c Config) foresee(ctx context.Context) error {
+	if !c.runs(StructureSlots) {
+		return nil
+	}
+	listener, err := c.ListenConfig.Listen(ctx, "tcp", c.SlotsListen)
+	if err != nil {
+		return &ListenError{Field: "SlotsListen", Address: c.SlotsListen, Err: err}
+	}
+	return listener.Close()
 }
 
 func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {

@@ -1,11 +1,13 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -36,6 +38,7 @@ type Node struct {
 	Schema   int               `json:"schema"`
 	ID       string            `json:"id"`
 	Name     string            `json:"name"`
+	Process  int               `json:"process"` // id of the operating system
 	Location string            `json:"location"`
 	Roles    []string          `json:"roles"`
 	Fabric   string            `json:"fabric"`
@@ -119,7 +122,7 @@ func (a api) version(w http.ResponseWriter, _ *http.Request) {
 func (a api) node(w http.ResponseWriter, _ *http.Request) {
 	config := a.n.Config()
 	node := Node{
-		Schema: Schema, ID: a.n.ID(), Name: config.Name, Location: config.Location, Roles: append([]string{}, config.Roles...),
+		Schema: Schema, ID: a.n.ID(), Name: cmp.Or(config.Name, a.n.ID()[:8]), Process: os.Getpid(), Location: config.Location, Roles: append([]string{}, config.Roles...),
 		Fabric: a.n.Fabric().Addr().String(), Slots: []Service{}, Checks: checksOf(a.n), Counters: counters(a.n.Metrics()),
 	}
 	for _, service := range a.n.Slots() {

@@ -76,7 +76,7 @@ func StatusOf(n *egal.Node) Status {
 		Members: membersOf(n), Slots: Slots{Total: slotTotal},
 	}
 	if view.Cluster() != (gossip.ClusterID{}) {
-		s.Cluster = fmt.Sprintf("%x", view.Cluster())
+		s.Cluster = view.Cluster().String()
 	}
 	if leader, ok := view.Leader(); ok {
 		s.Leader = leader.String()

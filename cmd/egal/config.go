@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
 
 	"github.com/egalcluster/egal"
@@ -45,13 +47,30 @@ func (w *world) configuration(file string, flags *pflag.FlagSet) (*settings.Valu
 			faults = append(faults, values.Set(s.Key, given.Value.String(), origin))
 		}
 	}
-	if err := errors.Join(faults...); err != nil {
+	for _, key := range []string{"fabric.listen", "slots.listen", "web.listen"} {
+		faults = append(faults, checkReach(values, key))
+	}
+	err := errors.Join(faults...)
+	if err == nil {
+		err = nodeConfig(values).Validate()
+	}
+	if err != nil {
 		return nil, &fault{code: exitUsage, err: err}
 	}
-	if err := nodeConfig(values).Validate(); err != nil {
-		return nil, explain(err)
-	}
 	return values, nil
+}
+
+// checkReach refuses an address beyond this machine unless that is asked for.
+func checkReach(values *settings.Values, key string) error {
+	address := values.String(key)
+	host, _, _ := net.SplitHostPort(address) // the registry has checked it
+	if ip, err := netip.ParseAddr(host); address == "" || host == "localhost" || err == nil && ip.IsLoopback() || values.Bool("insecure") {
+		return nil
+	}
+	return &settings.Fault{
+		Where: values.Origin(key).Where, Key: key, Problem: address + ": open beyond this machine, where nothing is encrypted and nobody logs in",
+		Hint: "listen on 127.0.0.1, or add --insecure if whoever reaches the port may read and write",
+	}
 }
 
 // settingFlags gives a command the flags of the registry.

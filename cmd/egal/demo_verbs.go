@@ -112,12 +112,13 @@ func observe(ctx context.Context, nodes []*demoNode, from time.Time, patience ti
 
 func await(ctx context.Context, process *egal.Node, from time.Time, holds func(*egal.Node) bool) time.Duration {
 	for {
-		changed := process.Fabric().Changed()
+		view, table := process.Fabric().Changed(), process.Slots()[0].Changed()
 		if holds(process) {
 			return time.Since(from)
 		}
 		select {
-		case <-changed:
+		case <-view:
+		case <-table:
 		case <-process.Done():
 			return -1
 		case <-ctx.Done():
@@ -248,6 +249,12 @@ func (d *demo) restart(ctx context.Context, arguments []string) error {
 		return nil
 	}
 	d.say("%s is back with its slots after %s, as the same node %.8s", n.name, milliseconds(time.Since(from)), n.process().ID())
+	id := n.process().Fabric().ID()
+	others := slices.DeleteFunc(d.up(), func(other *demoNode) bool { return other == n })
+	d.noticed(ctx, others, from, func(n *egal.Node) bool {
+		m, known := n.Fabric().View().Member(id)
+		return known && m.Reachable
+	})
 	return nil
 }
 
@@ -362,7 +369,14 @@ func (d *demo) status(context.Context, []string) error {
 		return nil
 	}
 	o := &output{w: d.w, format: "table"}
-	d.say("%s", o.status(web.StatusOf(up[0].process()), d.paint))
+	status := web.StatusOf(up[0].process())
+	if status.Verdict == web.VerdictDegraded {
+		status.Next = `\heal`
+		if killed := slices.IndexFunc(d.nodes, func(n *demoNode) bool { return n.process() == nil }); killed >= 0 {
+			status.Next = fmt.Sprintf(`\restart %d`, killed+1)
+		}
+	}
+	d.say("%s", o.status(status, d.paint))
 	for _, n := range up {
 		var reached, lost []string
 		for _, m := range web.StatusOf(n.process()).Members {

@@ -3,10 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/egalcluster/egal"
-	"github.com/egalcluster/egal/fabric/transport"
 	"github.com/egalcluster/egal/internal/durable"
 	"github.com/egalcluster/egal/internal/settings"
 )
@@ -20,12 +20,11 @@ func asError[T error](err error, target *T) bool { return errors.As(err, target)
 func explain(err error) error {
 	listen := (*egal.ListenError)(nil)
 	switch {
-	case errors.Is(err, egal.ErrInsecure), errors.Is(err, transport.ErrNotLoopback):
-		return fail(exitUsage, "listen on 127.0.0.1, or add --insecure if everybody who reaches the port may read and write", "%w", err)
 	case asError(err, &listen):
 		return cannotListen(fieldKeys[listen.Field], listen.Address, listen.Err, listen.InUse())
 	case errors.Is(err, durable.ErrLocked):
-		return &fault{code: exitFailed, err: err} // it has its own hint
+		text, hint, _ := strings.Cut(err.Error(), "\nhint: ")
+		return fail(exitFailed, hint, "%s", text)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EROFS):
 		return fail(exitDenied, "choose a directory that this user may write to: --data (EGAL_DATA)", "%w", err)
 	default:

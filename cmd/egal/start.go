@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"syscall"
@@ -14,6 +13,9 @@ import (
 	"github.com/egalcluster/egal/web"
 	"github.com/spf13/cobra"
 )
+
+// holderTimeout bounds the question who runs on a data directory.
+const holderTimeout = time.Second
 
 func startCommand(w *world) *cobra.Command {
 	var file string
@@ -47,22 +49,22 @@ func (w *world) start(ctx context.Context, values *settings.Values) error {
 	config.Logger = logger
 	listener, err := listenWeb(ctx, values)
 	if err != nil {
-		return err
+		return w.inUse(ctx, values, err)
 	}
 	node, err := egal.Start(ctx, config)
 	if err != nil {
 		if listener != nil {
 			err = errors.Join(err, listener.Close())
 		}
-		return explain(err)
+		return w.inUse(ctx, values, explain(err))
 	}
 	server := serveNode(ctx, logger, node, values, listener)
 	logStarted(logger, node, listener)
 	if err := node.Ready(ctx); err == nil {
-		logger.Info("serving", "event", "node.serving", "members", len(node.Fabric().View().Members()), "after", time.Since(w.began).Round(time.Millisecond))
+		logger.Info("serving", "event", "node_serving", "members", len(node.Fabric().View().Members()), "after_ms", time.Since(w.began).Milliseconds())
 	}
 	<-ctx.Done()
-	logger.Info("stopping", "event", "node.stopping")
+	logger.Info("stopping", "event", "node_stopping")
 	return errors.Join(server.Close(), node.Close())
 }
 
@@ -73,15 +75,25 @@ func listenWeb(ctx context.Context, values *settings.Values) (net.Listener, erro
 	if address == "" {
 		return nil, nil
 	}
-	host, _, _ := net.SplitHostPort(address) // the registry has checked it
-	if ip := net.ParseIP(host); !values.Bool("insecure") && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, explain(fmt.Errorf("web.listen %s: beyond loopback everybody could read and write: %w", address, egal.ErrInsecure))
-	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, cannotListen("web.listen", address, err, errors.Is(err, syscall.EADDRINUSE))
 	}
 	return listener, nil
+}
+
+// inUse replaces an error by a better one if a node runs on the data directory already: its ports are in use then, too.
+func (w *world) inUse(ctx context.Context, values *settings.Values, err error) error {
+	c := w.connect(target{data: values.String("data")})
+	defer c.close()
+	ctx, cancel := context.WithTimeout(ctx, holderTimeout)
+	defer cancel()
+	var holder web.Node
+	if asking := c.get(ctx, "/api/v1/node", &holder); asking != nil {
+		return err // nobody to be named: the error stands for itself
+	}
+	return fail(exitFailed, "stop it, or give this node a directory of its own: --data (EGAL_DATA)",
+		"data directory %s: in use by node %s, process %d", values.String("data"), holder.Name, holder.Process)
 }
 
 // serveNode serves the API of a node on its port, if it has one, and on the socket in its data directory. A node whose
@@ -94,7 +106,7 @@ func serveNode(ctx context.Context, logger *slog.Logger, node *egal.Node, values
 	}
 	socket, err := web.ListenSocket(ctx, values.String("data"))
 	if err != nil {
-		logger.Warn("no socket for the command line", "event", "web.no_socket", "error", err)
+		logger.Warn("no socket for the command line", "event", "web_no_socket", "error", err)
 		return all
 	}
 	return append(all, web.Serve(web.Handler(node, web.Options{MaxBody: limit}), logger, socket))
@@ -113,7 +125,7 @@ func (s servers) Close() error {
 }
 
 func logStarted(logger *slog.Logger, node *egal.Node, listener net.Listener) {
-	attributes := []any{"event", "node.started", "id", node.ID(), "data", node.Config().Data, "fabric", node.Fabric().Addr().String()}
+	attributes := []any{"event", "node_started", "id", node.ID(), "data", node.Config().Data, "fabric", node.Fabric().Addr().String()}
 	for _, service := range node.Slots() {
 		attributes = append(attributes, "slots", service.Addr().String())
 	}
