@@ -222,6 +222,7 @@ func (d *Database) Grow(now int64, k Key, n int) []byte {
 	}
 	if size := recordSize(len(k.Name), n, r.ExpireAt != 0); size > len(f.block) {
 		f.block = d.move(f, size+size/8, k.Name, r.Type, r.Value, r.ExpireAt)
+		r = recordOf(f.block) // the old value is gone
 	}
 	return lengthen(f.block, k.Name, r, n)
 }

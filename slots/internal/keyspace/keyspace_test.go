@@ -150,6 +150,11 @@ func TestGrowFillsUpWithZerosAndKeepsTheRest(t *testing.T) {
 		if len(r.Value) != 100_000 || string(r.Value[:5]) != "abc\x00\x00" || bytes.Count(r.Value, []byte{0}) != 100_000-3 || r.ExpireAt != 77 {
 			t.Errorf("%d bytes, %q, %d", len(r.Value), r.Value[:5], r.ExpireAt)
 		}
+		d.Grow(1, k, 10<<20) // the old block's pages go back to the system
+		r, _ = d.Get(1, k)
+		if len(r.Value) != 10<<20 || string(r.Value[:5]) != "abc\x00\x00" || r.ExpireAt != 77 {
+			t.Errorf("%d bytes, %q, %d", len(r.Value), r.Value[:5], r.ExpireAt)
+		}
 		d.Set(1, k, TypeString, []byte("x"), 0)
 		if got := d.Grow(1, k, 8); string(got) != "x\x00\x00\x00\x00\x00\x00\x00" {
 			t.Errorf("old bytes came back: %q", got)

@@ -141,7 +141,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"grow": func(t *rapid.T) {
 			db, name := m.draw(t)
 			e, _ := m.live(db, name)
-			n := rapid.SampledFrom([]int{0, 5, 40, 45, 7000, 70_000}).Draw(t, "length")
+			n := rapid.SampledFrom([]int{0, 5, 40, 45, 7000, 70_000, 200_000}).Draw(t, "length")
 			with(m.store, db, name, func(d *Database, k Key) {
 				if got := d.Grow(m.now, k, n); len(got) != max(n, len(e.value)) {
 					t.Fatalf("%d bytes", len(got))

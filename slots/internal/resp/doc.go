@@ -18,4 +18,5 @@
 // # Deviations
 //
 // As in the original, the two bytes behind an argument are skipped, not checked, and an empty command is no command.
+// Unlike there, a zero byte in an inline command ends its words; the original waits for more until it gives up.
 package resp
