@@ -40,9 +40,9 @@ type peer struct {
 	settleAt     time.Time // when to look again; zero: not at all
 }
 
-// lostProbe is the latest probe to an unreachable member that is not among our peers.
+// lostProbe is the latest probe to an address where somebody may be whom we have lost.
 type lostProbe struct {
-	id       NodeID
+	to       Peer
 	sequence uint64
 	cursor   int
 }
@@ -128,7 +128,9 @@ func (c *Core) probeRound() {
 			c.probe(p)
 		}
 	}
-	c.probeLost()
+	if c.synced {
+		c.probeLost()
+	}
 	if off := c.clockIsOff(); off != c.clockOff {
 		c.clockOff, changed = off, true
 	}
@@ -183,18 +185,29 @@ func (c *Core) question(sequence uint64) probe {
 	return probe{sequence: sequence, root: c.root, wall: c.now.UnixMicro()}
 }
 
-// probeLost asks one unreachable member that is not among our peers, so that a healed partition is noticed.
+// probeLost asks one unreachable member that is not among our peers, or one seed that is no reachable member's
+// address, so that a healed partition is noticed, whoever has moved meanwhile.
 func (c *Core) probeLost() {
-	members := c.view.members
-	for range members {
-		c.lost.cursor = (c.lost.cursor + 1) % len(members)
-		m := members[c.lost.cursor]
-		if !m.Reachable && c.peer(m.ID) == nil {
-			c.lost.id, c.lost.sequence = m.ID, c.random.Uint64()
-			c.metrics.ProbesSent++
-			c.send(m.Addr, 0, c.question(c.lost.sequence))
-			return
+	members, seeds := c.view.members, c.joining.seeds
+	for range len(members) + len(seeds) {
+		c.lost.cursor = (c.lost.cursor + 1) % (len(members) + len(seeds))
+		var to Peer
+		if c.lost.cursor < len(members) {
+			m := members[c.lost.cursor]
+			if m.Reachable || c.peer(m.ID) != nil {
+				continue
+			}
+			to = m.Addr
+		} else {
+			to = seeds[c.lost.cursor-len(members)]
+			if slices.ContainsFunc(members, func(m Member) bool { return m.Reachable && m.Addr == to }) {
+				continue
+			}
 		}
+		c.lost.to, c.lost.sequence = to, c.random.Uint64()
+		c.metrics.ProbesSent++
+		c.send(to, 0, c.question(c.lost.sequence))
+		return
 	}
 }
 
@@ -232,15 +245,15 @@ func (c *Core) probeFast() {
 }
 
 // receiveAck takes the answer to a probe. One answer makes a member reachable again.
-func (c *Core) receiveAck(packet Packet, a ack) {
+func (c *Core) receiveAck(from Peer, packet Packet, a ack) {
+	if from == c.lost.to && a.sequence == c.lost.sequence {
+		if a.root != c.root {
+			c.exchange(from, packet.Boot)
+		}
+		return
+	}
 	p := c.peer(packet.Sender)
 	if p == nil {
-		if packet.Sender == c.lost.id && a.sequence == c.lost.sequence && a.root != c.root {
-			c.lost.sequence++
-			if m, ok := c.view.Member(packet.Sender); ok {
-				c.exchange(m.Addr, packet.Boot)
-			}
-		}
 		return
 	}
 	if p.sequence-a.sequence >= ackWindow {

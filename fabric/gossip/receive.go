@@ -62,7 +62,7 @@ func (c *Core) dispatch(from Peer, p Packet) {
 	case probe:
 		c.send(from, p.Boot, ack{sequence: b.sequence, root: c.root, wall: c.now.UnixMicro()})
 	case ack:
-		c.receiveAck(p, b)
+		c.receiveAck(from, p, b)
 	case rumor:
 		c.receiveRumor(b)
 	case stateChunk:

@@ -31,8 +31,8 @@ func TestSim(t *testing.T) {
 					t.Logf("replay: go test ./fabric/gossip -run '^TestSim$' -sim.seed=%d -sim.count=1", seed)
 				}
 			})
-			first := play(t, seed)
-			if second := play(t, seed); first.trace != second.trace {
+			first := play(t, seed, nil)
+			if second := play(t, seed, nil); first.trace != second.trace {
 				t.Fatalf("two runs differ: %x and %x", first.trace, second.trace)
 			}
 			total.add(first)
@@ -68,12 +68,14 @@ func (s *swarm) count(n *simNode) {
 }
 
 // play plays one seed.
-func play(t *testing.T, seed uint64) (played swarm) {
+func play(t complainer, seed uint64, alter func(Message) Message) (played swarm) {
+	t.Helper()
 	choose := rand.New(rand.NewPCG(seed, 77))
 	link := sim.Link{Latency: time.Duration(choose.IntN(2000)) * time.Microsecond, Jitter: time.Duration(choose.IntN(10_000)) * time.Microsecond}
 	bad := link
 	bad.Loss, bad.Duplicate, bad.Reorder = choose.Float64()*0.3, choose.Float64()*0.3, choose.Float64()*0.5
 	c := newCluster(t, seed, bad)
+	c.alter = alter
 	c.config.Fanout = 1 + choose.IntN(4)
 	size := 2 + choose.IntN(5)
 	if choose.IntN(8) == 0 {

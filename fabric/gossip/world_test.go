@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"testing"
 	"time"
 
 	"github.com/egalcluster/egal/internal/sim"
@@ -38,7 +37,7 @@ type simNode struct {
 
 // cluster is a simulated cluster with checkers that look at every event.
 type cluster struct {
-	t       testing.TB
+	t       complainer
 	world   *world
 	config  Config // timers for everybody
 	nodes   []*simNode
@@ -46,11 +45,19 @@ type cluster struct {
 	sends   map[string]int // packets by first word
 	events  func(n *simNode, e Event)
 	checker *checker
+	alter   func(Message) Message // a planted bug
+}
+
+// complainer is what checkers complain to: a test, or one that expects complaints.
+type complainer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
 }
 
 var testCluster = ClusterID{1}
 
-func newCluster(t testing.TB, seed uint64, link sim.Link) *cluster {
+func newCluster(t complainer, seed uint64, link sim.Link) *cluster {
 	c := &cluster{
 		t: t, seed: seed, sends: map[string]int{},
 		world: sim.New[Peer, Message, Event](sim.Options{Seed: seed, Start: simStart, Link: link}),
@@ -68,6 +75,9 @@ func newCluster(t testing.TB, seed uint64, link sim.Link) *cluster {
 		decoded, err := Decode(encoded)
 		if err != nil {
 			t.Fatalf("%v does not survive its encoding: %v", p, err)
+		}
+		if c.alter != nil {
+			return c.alter(decoded)
 		}
 		return decoded
 	})

@@ -1,0 +1,129 @@
+package gossip
+
+import (
+	"fmt"
+	"testing"
+)
+
+// The checkers are tested by planted bugs: each must turn one of them red.
+
+type complaint string
+
+// recorder is a complainer for code that is expected to be found wrong.
+type recorder struct{}
+
+func (recorder) Helper()                           {}
+func (recorder) Fatal(args ...any)                 { panic(complaint(fmt.Sprint(args...))) }
+func (recorder) Fatalf(format string, args ...any) { panic(complaint(fmt.Sprintf(format, args...))) }
+
+// complaintOf is the complaint of f; "" when there is none.
+func complaintOf(f func()) (text string) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case complaint:
+			text = string(r)
+		default:
+			panic(r)
+		}
+	}()
+	f()
+	return ""
+}
+
+// alterRumors makes a planted bug out of a change to every rumor that arrives.
+func alterRumors(change func(*rumor)) func(Message) Message {
+	return func(m Message) Message {
+		p, ok := m.(Packet)
+		if !ok {
+			return m
+		}
+		if r, ok := p.body.(rumor); ok {
+			copied := *r.payload
+			r.payload = &copied
+			change(&r)
+			p.body = r
+		}
+		return p
+	}
+}
+
+func TestPlantedBugsAreFound(t *testing.T) {
+	simulate := func(alter func(Message) Message) func() {
+		return func() {
+			for seed := range uint64(40) {
+				play(recorder{}, seed, alter)
+			}
+		}
+	}
+	for _, tc := range []struct {
+		name string
+		run  func()
+	}{
+		{"parts that are not disjoint", func() {
+			spreadOnce(recorder{}, 100, 4, alterRumors(func(r *rumor) { r.span = wholeSpan }))
+		}},
+		{"parts that are not passed on", func() {
+			spreadOnce(recorder{}, 100, 4, alterRumors(func(r *rumor) { r.span = span{} }))
+		}},
+		{"a delta taken for the whole state", simulate(alterRumors(func(r *rumor) {
+			if r.payload.own != nil {
+				own := *r.payload.own
+				own.since = 0
+				r.payload.own = &own
+			}
+		}))},
+		{"an older generation taken for a newer one", simulate(func(m Message) Message {
+			p, ok := m.(Packet)
+			if chunk, isState := p.body.(stateChunk); ok && isState {
+				for i := range chunk.owners {
+					if chunk.owners[i].owner != p.Sender {
+						chunk.owners[i].generation += 10
+					}
+				}
+			}
+			return m
+		})},
+		{"a value changed on its way", simulate(alterRumors(func(r *rumor) {
+			if r.payload.own != nil {
+				own := *r.payload.own
+				own.entries = append([]entry(nil), own.entries...)
+				for i := range own.entries {
+					if own.entries[i].key != keyNode && own.entries[i].key != keyReport {
+						own.entries[i].value = []byte("other")
+					}
+				}
+				r.payload.own = &own
+			}
+		}))},
+		{"shared writes that get lost for good", simulate(func(m Message) Message {
+			p, ok := m.(Packet)
+			if !ok {
+				return m
+			}
+			switch b := p.body.(type) {
+			case rumor:
+				b.payload = &payload{own: b.payload.own}
+				p.body = b
+			case stateChunk:
+				b.shared = nil
+				p.body = b
+			}
+			return p
+		})},
+		{"a merge without tie-break", func() {
+			checkMergeLaws(recorder{}, func(a, b *shared) bool { return a.stamp > b.stamp })
+		}},
+		{"a merge where the first wins", func() {
+			checkMergeLaws(recorder{}, func(_, _ *shared) bool { return false })
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			found := complaintOf(tc.run)
+			if found == "" {
+				t.Fatal("went unnoticed")
+			}
+			t.Log(found)
+		})
+	}
+}
