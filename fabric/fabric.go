@@ -115,7 +115,8 @@ func (f *Fabric) begin() error {
 	if f.core, err = gossip.New(gossiping, now); err != nil {
 		return err
 	}
-	f.published.Store(&published{view: f.core.View(), changed: make(chan struct{})})
+	initial := f.core.View()
+	f.published.Store(&published{view: initial, changed: make(chan struct{})})
 	f.loop = loop.Start(f.core, loop.Config[gossip.Peer, gossip.Message, gossip.Event]{
 		Now: f.config.Now, Send: f.send, Notify: f.notify,
 	})
@@ -124,7 +125,7 @@ func (f *Fabric) begin() error {
 	f.stop = stop
 	cluster := f.home.identity.cluster
 	f.running.Go(func() { f.settle(background, alone, cluster, random) }) // these three end by Close
-	f.running.Go(func() { f.observe(background) })
+	f.running.Go(func() { f.observe(background, initial) })
 	f.running.Go(func() { f.persist(background) })
 	return nil
 }

@@ -6,9 +6,8 @@ import (
 	"github.com/egalcluster/egal/fabric/gossip"
 )
 
-// observe logs what becomes of the members.
-func (f *Fabric) observe(ctx context.Context) {
-	before := f.View()
+// observe logs what becomes of the members since the view before.
+func (f *Fabric) observe(ctx context.Context, before *gossip.View) {
 	for {
 		changed, view := f.Changed(), f.View()
 		if view != before {
