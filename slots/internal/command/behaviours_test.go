@@ -36,7 +36,7 @@ var stringBehaviours = map[string][]behaviour{
 		}},
 	},
 	"mget": {
-		{"returns nil for what is absent or no string", []string{`SET a 1 → OK`, `LIST l`, `MGET a b l a → ["1" nil nil "1"]`}},
+		{"returns nil for what is absent or no string", []string{`SET a 1 → OK`, `LIST l`, `MGET a b "a" l → ["1" nil "1" nil]`}},
 	},
 	"mset": {
 		{"sets all, the last of equal keys wins", []string{`MSET a 1 b 2 a 3 → OK`, `MGET a b → ["3" "2"]`}},
@@ -75,7 +75,7 @@ var stringBehaviours = map[string][]behaviour{
 		{"an empty value changes nothing", []string{`SETRANGE k 9 "" → 0`, `EXISTS k → 0`, `SET k abc → OK`, `SETRANGE k 9 "" → 3`}},
 		{"keeps the time to live", []string{`SET k abc PX 50 → OK`, `SETRANGE k 30 x → 31`, `PTTL k → 50`}},
 		{"the string has a bound", []string{`LIMIT 64`, `SETRANGE k 63 x → 64`, `SETRANGE k 64 x → -ERR string exceeds maximum allowed size (proto-max-bulk-len)`, `SETRANGE k 9223372036854775807 x → -ERR string exceeds maximum allowed size (proto-max-bulk-len)`}},
-		{"the offset is not negative", []string{`SETRANGE k -1 x → -ERR offset is out of range`, `SETRANGE k x x → -ERR value is not an integer or out of range`, `LIST l`, `SETRANGE l 0 "" → ` + wrongType}},
+		{"the offset is not negative", []string{`SETRANGE k -1 x → -ERR offset is out of range`, `SETRANGE k x v → -ERR value is not an integer or out of range`, `LIST l`, `SETRANGE l 0 "" → ` + wrongType}},
 	},
 	"append": {
 		{"appends or creates", []string{`APPEND k Hello → 5`, `APPEND k " World" → 11`, `GET k → "Hello World"`, `APPEND k "" → 11`, `APPEND e "" → 0`, `EXISTS e → 1`}},
@@ -140,16 +140,16 @@ var keyBehaviours = map[string][]behaviour{
 	"type":   {{"names the type", []string{`SET a 1 → OK`, `LIST l`, `TYPE a → string`, `TYPE l → list`, `TYPE none → none`}}},
 	"rename": {
 		{"moves value and time to live, and replaces", []string{`SET a 1 PX 50 → OK`, `SET b 2 → OK`, `RENAME a b → OK`, `GET b → "1"`, `PTTL b → 50`, `EXISTS a → 0`}},
-		{"to itself does nothing", []string{`SET a 1 → OK`, `RENAME a a → OK`, `GET a → "1"`, `RENAME none none → -ERR no such key`}},
+		{"to itself does nothing", []string{`SET a 1 → OK`, `RENAME a "a" → OK`, `GET a → "1"`, `RENAME none "none" → -ERR no such key`}},
 		{"moves any type", []string{`LIST l`, `RENAME l m → OK`, `TYPE m → list`}},
 	},
-	"renamenx": {{"does not replace", []string{`MSET a 1 b 2 → OK`, `RENAMENX a b → 0`, `RENAMENX a a → 0`, `RENAMENX a c → 1`, `GET c → "1"`, `RENAMENX none x → -ERR no such key`}}},
+	"renamenx": {{"does not replace", []string{`MSET a 1 b 2 → OK`, `RENAMENX a b → 0`, `RENAMENX a "a" → 0`, `RENAMENX a c → 1`, `GET c → "1"`, `RENAMENX none x → -ERR no such key`}}},
 	"copy": {
 		{"copies value and time to live", []string{`SET a 1 PX 50 → OK`, `COPY a b → 1`, `GET b → "1"`, `PTTL b → 50`, `GET a → "1"`, `COPY none c → 0`}},
 		{"replaces only when told", []string{`MSET a 1 b 2 → OK`, `COPY a b → 0`, `COPY a b REPLACE → 1`, `GET b → "1"`}},
-		{"copies to another database", []string{`SET a 1 → OK`, `COPY a a DB 1 → 1`, `COPY a a DB 1 → 0`, `COPY a a DB 1 REPLACE → 1`, `MOVE a 1 → 0`}},
+		{"copies to another database", []string{`SET a 1 → OK`, `COPY a "a" DB 1 → 1`, `COPY a "a" DB 1 → 0`, `COPY a "a" DB 1 REPLACE → 1`, `MOVE a 1 → 0`}},
 		{"refuses what makes no sense", []string{
-			`COPY a a → -ERR source and destination objects are the same`, `COPY a b DB 15 → 0`, `COPY a b DB 16 → -ERR DB index is out of range`, `COPY a b DB -1 → -ERR DB index is out of range`,
+			`COPY a "a" → -ERR source and destination objects are the same`, `COPY a b DB 15 → 0`, `COPY a b DB 16 → -ERR DB index is out of range`, `COPY a b DB -1 → -ERR DB index is out of range`,
 			`COPY a b DB x → -ERR value is not an integer or out of range`, `COPY a b DB → -ERR syntax error`, `COPY a b what → -ERR syntax error`,
 			`COPY a b DB 2147483648 → -ERR value is out of range, value must between -2147483648 and 2147483647`,
 		}},

@@ -196,7 +196,7 @@ func foreignCommands(theirs *redis, ours *Table) map[string]bool {
 	return foreign
 }
 
-// generator makes commands out of templates. The words in capitals stand for pools: K key, V value, I integer, F
+// generator makes commands out of templates. The words in capitals stand for pools: K and L key, V value, I integer, F
 // float, P pattern, T time to live, A Unix time, O offset, D database, C cursor, N count, Y type, W command name.
 type generator struct {
 	random *rand.Rand
@@ -214,28 +214,71 @@ var expiryWords = []string{"ex T", "px T", "exat A", "pxat A", "EX T", "Px T", "
 var templates = []template{
 	{"set K V", nil},
 	{"set K V", append([]string{"nx", "XX", "get", "keepttl", "persist", "bogus", "NX", "GET"}, expiryWords...)},
-	{"set K F", nil}, {"set K I", nil},
-	{"get K", nil}, {"strlen K", nil}, {"getset K V", nil}, {"getdel K", nil}, {"setnx K V", nil},
-	{"mget K K K", nil}, {"mset K V K V", nil}, {"msetnx K V K V", nil}, {"mset K V K", nil},
-	{"setex K T V", nil}, {"psetex K T V", nil},
+	{"set K F", nil},
+	{"set K I", nil},
+	{"get K", nil},
+	{"strlen K", nil},
+	{"getset K V", nil},
+	{"getdel K", nil},
+	{"setnx K V", nil},
+	{"mget K L K", nil},
+	{"mset K V K V", nil},
+	{"msetnx K V K V", nil},
+	{"mset K V K", nil},
+	{"setex K T V", nil},
+	{"psetex K T V", nil},
 	{"getex K", append([]string{"persist", "PERSIST", "keepttl", "nx"}, expiryWords...)},
-	{"getrange K O O", nil}, {"substr K O O", nil}, {"setrange K O V", nil}, {"append K V", nil}, {"append K I", nil},
-	{"incr K", nil}, {"decr K", nil}, {"incrby K I", nil}, {"decrby K I", nil},
-	{"incrbyfloat K F", nil}, {"incrbyfloat K F", nil}, {"incrbyfloat K I", nil},
-	{"lcs K K", []string{"len", "idx", "IDX", "withmatchlen", "minmatchlen I", "minmatchlen", "bogus"}},
-	{"del K K", nil}, {"unlink K", nil}, {"exists K K K", nil}, {"touch K K", nil},
-	{"expire K T", []string{"nx", "xx", "GT", "lt", "bogus"}}, {"pexpire K T", []string{"nx", "xx", "gt", "LT"}},
-	{"expireat K A", []string{"nx", "xx", "gt", "lt"}}, {"pexpireat K A", []string{"nx", "xx", "gt", "lt"}},
-	{"ttl K", nil}, {"pttl K", nil}, {"expiretime K", nil}, {"pexpiretime K", nil}, {"persist K", nil},
-	{"type K", nil}, {"keys P", nil}, {"randomkey", nil}, {"dbsize", nil},
+	{"getrange K O O", nil},
+	{"substr K O O", nil},
+	{"setrange K O V", nil},
+	{"append K V", nil},
+	{"append K I", nil},
+	{"incr K", nil},
+	{"decr K", nil},
+	{"incrby K I", nil},
+	{"decrby K I", nil},
+	{"incrbyfloat K F", nil},
+	{"incrbyfloat K F", nil},
+	{"incrbyfloat K I", nil},
+	{"lcs K L", []string{"len", "idx", "IDX", "withmatchlen", "minmatchlen I", "minmatchlen", "bogus"}},
+	{"del K L", nil},
+	{"unlink K", nil},
+	{"exists K L K", nil},
+	{"touch K L", nil},
+	{"expire K T", []string{"nx", "xx", "GT", "lt", "bogus"}},
+	{"pexpire K T", []string{"nx", "xx", "gt", "LT"}},
+	{"expireat K A", []string{"nx", "xx", "gt", "lt"}},
+	{"pexpireat K A", []string{"nx", "xx", "gt", "lt"}},
+	{"ttl K", nil},
+	{"pttl K", nil},
+	{"expiretime K", nil},
+	{"pexpiretime K", nil},
+	{"persist K", nil},
+	{"type K", nil},
+	{"keys P", nil},
+	{"randomkey", nil},
+	{"dbsize", nil},
 	{"scan 0 count 1000000", []string{"match P", "type Y"}},
 	{"scan C", []string{"match P", "count N", "type Y", "bogus", "match"}},
-	{"rename K K", nil}, {"renamenx K K", nil}, {"copy K K", []string{"replace", "db D", "REPLACE", "db"}}, {"move K D", nil},
-	{"object encoding K", nil}, {"object refcount K", nil}, {"object bogus K", nil}, {"object", nil},
-	{"command getkeys W K V", []string{"K", "V", "get", "ex T"}}, {"command getkeysandflags W K V", []string{"K", "V", "get", "GET"}},
-	{"command info bogus", nil}, {"command docs bogus", nil}, {"command bogus V", nil}, {"command count V", nil},
-	{"command list V", nil}, {"command list filterby V V", nil}, {"command list filterby module V", nil},
-	{"V V V", nil}, {"bogus V V", nil},
+	{"rename K L", nil},
+	{"renamenx K L", nil},
+	{"copy K L", []string{"replace", "db D", "REPLACE", "db"}},
+	{"move K D", nil},
+	{"object encoding K", nil},
+	{"object refcount K", nil},
+	{"object bogus K", nil},
+	{"object", nil},
+	{"command getkeys W K V", []string{"K", "V", "get", "ex T"}},
+	{"command getkeysandflags W K V", []string{"K", "V", "get", "GET"}},
+	{"command info bogus", nil},
+	{"command docs bogus", nil},
+	{"command bogus V", nil},
+	{"command count V", nil},
+	{"command list V", nil},
+	{"command list filterby V I", nil},
+	{"command list filterby module V", nil},
+	{"V I V", nil},
+	{"bogus V I", nil},
 }
 
 // rareTemplates empty the databases.
@@ -302,7 +345,7 @@ func (g *generator) nasty() []byte {
 
 func (g *generator) word(kind string) []byte {
 	switch kind {
-	case "K":
+	case "K", "L":
 		return g.key()
 	case "V":
 		return g.value()
@@ -386,7 +429,7 @@ func (g *generator) float() []byte {
 	case 0:
 		return g.pick("0", "-0", "0.0", "inf", "-INF", "+infinity", "nan", "nan(1)", "1e400", "-1e400", "1e4932", "1e4933", "1.18973149535723176502e+4932",
 			"1.2e4932", "1e-4940", "1e-4951", "1e-5000", "0x1p3", "0x10", "-0X.8p1", "0x", "0x1p", "1e", "1e+", ".5", "5.", ".", "", " 1", "1 ", "1_000", "+1.5",
-			"0b1", "1d5", "0e99999999", "3.0e3", "1e99999999999999999999", "1e-99999999999999999999", "infinit", "i", "--1", "+-1",
+			"0b1", "1d5", "0e99999999", "3.0e3", "1e99999999999999999999", "1e-99999999999999999999", "infi", "i", "--1", "+-1",
 			"179769313486231570000000000000000000000", "0.1", "0.2", "0.3", "5.0e3", "1.1\x00")
 	case 1:
 		return strconv.AppendFloat(nil, math.Float64frombits(g.random.Uint64()), 'g', -1, 64)

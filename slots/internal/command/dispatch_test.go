@@ -20,14 +20,14 @@ type server struct {
 	limit   int
 }
 
-func newServer(t testing.TB) *server {
-	t.Helper()
+func newServer(tb testing.TB) *server {
+	tb.Helper()
 	table, err := NewTable(Keyspace())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	store := keyspace.New(keyspace.Options{Databases: 16, Shards: 16, Seed: maphash.MakeSeed()})
-	t.Cleanup(store.Close)
+	tb.Cleanup(store.Close)
 	return &server{
 		table: table, store: store, session: Session{Protocol: 2},
 		random: rand.New(rand.NewPCG(1, 2)), now: 1_700_000_000_000,

@@ -138,22 +138,7 @@ func syntax(arguments []Argument) string {
 }
 
 func (a *Argument) syntax() string {
-	body := a.Name
-	switch a.Type {
-	case PureToken:
-		body = a.Token
-	case Block:
-		body = syntax(a.Arguments)
-	case OneOf:
-		choices := make([]string, len(a.Arguments))
-		for i := range a.Arguments {
-			choices[i] = a.Arguments[i].syntax()
-		}
-		body = strings.Join(choices, " | ")
-		if !a.Optional || a.Token != "" {
-			body = "<" + body + ">"
-		}
-	}
+	body := a.body()
 	if a.Token != "" && a.Type != PureToken {
 		body = a.Token + " " + body
 	}
@@ -168,4 +153,25 @@ func (a *Argument) syntax() string {
 		body = "[" + body + "]"
 	}
 	return body
+}
+
+// body is what stands in the argument's place, without its own token but for a pure one.
+func (a *Argument) body() string {
+	if a.Type == PureToken {
+		return a.Token
+	}
+	if a.Type == Block {
+		return syntax(a.Arguments)
+	}
+	if a.Type != OneOf {
+		return a.Name
+	}
+	choices := make([]string, len(a.Arguments))
+	for i := range a.Arguments {
+		choices[i] = a.Arguments[i].syntax()
+	}
+	if a.Optional && a.Token == "" {
+		return strings.Join(choices, " | ")
+	}
+	return "<" + strings.Join(choices, " | ") + ">"
 }

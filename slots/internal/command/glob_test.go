@@ -10,15 +10,45 @@ func TestMatch(t *testing.T) {
 		pattern, text string
 		want          bool
 	}{
-		{"", "", true}, {"", "a", false}, {"a", "", false},
-		{"*", "", false}, {"*", "abc", true}, {"**", "a", true}, // the empty text is matchesAll's
-		{"a*", "a", true}, {"a*", "abc", true}, {"*c", "abc", true}, {"*b*", "abc", true}, {"a*c*e", "abcde", true}, {"a*d*c", "abcde", false},
-		{"a?c", "abc", true}, {"a?c", "ac", false}, {"?", "é", false}, {"??", "é", true},
-		{"[abc]", "b", true}, {"[^abc]", "b", false}, {"[^abc]", "d", true}, {"[a-c]", "b", true}, {"[c-a]", "b", true}, {"[a-c]", "d", false},
-		{"[a", "a", true}, {"[a-", "-", true}, {"[", "[", false}, {"[^", "x", true}, {"[]a]", "]", false}, {`[\]]`, "]", true}, {`[\`, `\`, true},
-		{"[a-]", "]", true}, {"[a-]", "b", false}, // a range up to the bracket, which then is no end
-		{`\*`, "*", true}, {`\*`, "a", false}, {`\`, `\`, true}, {`\\`, `\`, true}, {`*\*`, "a*", true}, {`*\*`, "ab", false},
-		{"h*llo[wW]*", "hello world", false}, {"h*llo?[wW]*", "hello world", true},
+		{"", "", true},
+		{"", "a", false},
+		{"a", "", false},
+		{"*", "", false},
+		{"*", "abc", true},
+		{"**", "a", true}, // the empty text is matchesAll's
+		{"a*", "a", true},
+		{"a*", "abc", true},
+		{"*c", "abc", true},
+		{"*b*", "abc", true},
+		{"a*c*e", "abcde", true},
+		{"a*d*c", "abcde", false},
+		{"a?c", "abc", true},
+		{"a?c", "ac", false},
+		{"?", "é", false},
+		{"??", "é", true},
+		{"[abc]", "b", true},
+		{"[^abc]", "b", false},
+		{"[^abc]", "d", true},
+		{"[a-c]", "b", true},
+		{"[c-a]", "b", true},
+		{"[a-c]", "d", false},
+		{"[a", "a", true},
+		{"[a-", "-", true},
+		{"[", "[", false},
+		{"[^", "x", true},
+		{"[]a]", "]", false},
+		{`[\]]`, "]", true},
+		{`[\`, `\`, true},
+		{"[a-]", "]", true},
+		{"[a-]", "b", false}, // a range up to the bracket, which then is no end
+		{`\*`, "*", true},
+		{`\*`, "a", false},
+		{`\`, `\`, true},
+		{`\\`, `\`, true},
+		{`*\*`, "a*", true},
+		{`*\*`, "ab", false},
+		{"h*llo[wW]*", "hello world", false},
+		{"h*llo?[wW]*", "hello world", true},
 	} {
 		if got := Match([]byte(c.pattern), []byte(c.text)); got != c.want {
 			t.Errorf("%q with %q: %v", c.pattern, c.text, got)

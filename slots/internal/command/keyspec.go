@@ -80,13 +80,14 @@ type KeySpec struct {
 var ErrKeys = errors.New("command: keys: the arguments do not tell where the keys are")
 
 // Keys appends to dst the positions of the keys of a call, in the order of the key specifications. It allocates only
-// what dst lacks. ErrKeys means that the words contradict a specification, such as a count of keys that is no number:
+// what dst lacks. With ErrKeys dst is returned as it was. It means that the words contradict a specification, such as a count of keys that is no number:
 // the command has no key to be routed by, and its function will report what is wrong.
 func (c *Command) Keys(args [][]byte, dst []int) ([]int, error) {
+	before := len(dst)
 	for i := range c.KeySpecs {
 		first, last, step, ok := c.KeySpecs[i].find(args)
 		if !ok {
-			return dst, ErrKeys
+			return dst[:before], ErrKeys
 		}
 		for position := first; position <= last; position += step {
 			dst = append(dst, position)

@@ -64,7 +64,7 @@ func TestParseLongDouble(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", ".", "-", "e5", "1e", "1e+", "0x", "0xg", "0x1p", "1_0", "0b1", "nan", "NaN(1)", " 1", "1 ", "1\x00", "--1", "1e4933", "-1e4933", "1e99999999999999999999",
-		"1e-5000", "1e-99999999999999999999", "1..2", "infinit", strings.Repeat("1", maxFloatLength+1),
+		"1e-5000", "1e-99999999999999999999", "1..2", "infi", strings.Repeat("1", maxFloatLength+1),
 	} {
 		if value, ok := parseLongDouble([]byte(text)); ok {
 			t.Errorf("%.40q is %s", text, value.text())

@@ -15,31 +15,31 @@ import (
 
 // redis is a real server of the compatible kind, for tests that compare bytes.
 type redis struct {
-	t      testing.TB
+	tb     testing.TB
 	conn   net.Conn
 	reader *bufio.Reader
 }
 
 // startRedis runs redis-server out of PATH on a socket of its own, or skips the test where there is none.
-func startRedis(t testing.TB) *redis {
-	t.Helper()
+func startRedis(tb testing.TB) *redis {
+	tb.Helper()
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
-		t.Skip("SKIPPED: nothing to compare with, there is no redis-server in PATH")
+		tb.Skip("SKIPPED: nothing to compare with, there is no redis-server in PATH")
 	}
-	directory := t.TempDir()
+	directory := tb.TempDir()
 	socket := filepath.Join(directory, "s")
-	cmd := exec.CommandContext(t.Context(), binary, "--port", "0", "--unixsocket", socket, "--save", "",
+	cmd := exec.CommandContext(tb.Context(), binary, "--port", "0", "--unixsocket", socket, "--save", "",
 		"--dir", directory, "--enable-debug-command", "yes")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	drained := make(chan struct{})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-drained
 		_ = cmd.Wait()
@@ -59,14 +59,14 @@ func startRedis(t testing.TB) *redis {
 	select {
 	case <-ready:
 	case <-drained:
-		t.Fatal("redis-server ended before it was ready")
+		tb.Fatal("redis-server ended before it was ready")
 	}
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", socket)
+	conn, err := (&net.Dialer{}).DialContext(tb.Context(), "unix", socket)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	r := &redis{t: t, conn: conn, reader: bufio.NewReader(conn)}
+	tb.Cleanup(func() { _ = conn.Close() })
+	r := &redis{tb: tb, conn: conn, reader: bufio.NewReader(conn)}
 	r.do("DEBUG", "SET-ACTIVE-EXPIRE", "0")
 	return r
 }
@@ -79,11 +79,11 @@ func (r *redis) call(args ...[]byte) []byte {
 		request = append(append(request, arg...), "\r\n"...)
 	}
 	if _, err := r.conn.Write(request); err != nil {
-		r.t.Fatal(err)
+		r.tb.Fatal(err)
 	}
 	reply, err := readReply(nil, r.reader)
 	if err != nil {
-		r.t.Fatalf("redis: %v after %q", err, args)
+		r.tb.Fatalf("redis: %v after %q", err, args)
 	}
 	return reply
 }

@@ -45,7 +45,7 @@ func TestEverySupportedRowNamesItsTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range strings.Split(Compatibility(table), "\n") {
+	for line := range strings.SplitSeq(Compatibility(table), "\n") {
 		if strings.HasPrefix(line, "| `") && strings.HasSuffix(line, "| `` |") {
 			t.Errorf("without a test: %s", line)
 		}

@@ -141,7 +141,7 @@ func set(c *Context) {
 	if o.get {
 		c.replyString(record, found)
 	}
-	if o.notExists && found || o.exists && !found || o.compare && !(found && bytes.Equal(record.Value, o.ifEqual)) {
+	if o.refuses(record.Value, found) {
 		if !o.get {
 			c.Reply.Null()
 		}
@@ -154,6 +154,11 @@ func set(c *Context) {
 	if !o.get {
 		c.Reply.OK()
 	}
+}
+
+// refuses tells whether the conditions keep SET from storing, given what is there.
+func (o *setOptions) refuses(value []byte, found bool) bool {
+	return o.notExists && found || o.exists && !found || o.compare && (!found || !bytes.Equal(value, o.ifEqual))
 }
 
 // setKeyFlags tells what SET does with its key.
