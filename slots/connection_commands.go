@@ -95,7 +95,7 @@ func (s *Service) connectionCommands() []command.Command {
 	}
 	for i := range rows {
 		row := &rows[i]
-		row.Group, row.Categories, row.Test = "connection", connection, "TestConnectionCommands"
+		row.Group, row.Categories, row.Test = "connection", connection, "slots.TestConnectionCommands"
 		for j := range row.Subcommands {
 			row.Subcommands[j].Group, row.Subcommands[j].Categories = "connection", connection
 		}

@@ -71,7 +71,7 @@ func (s *Service) serverCommands() []command.Command {
 	}
 	for i := range rows {
 		row := &rows[i]
-		row.Group, row.Test = "server", "TestServerCommands"
+		row.Group, row.Test = "server", "slots.TestServerCommands"
 		for j := range row.Subcommands {
 			row.Subcommands[j].Group = "server"
 		}

@@ -211,15 +211,3 @@ func (s *Service) Close() error {
 
 // compatibleVersion is the compatible server's version, which clients look at.
 const compatibleVersion = "7.2.4"
-
-// announced is the address clients are told.
-func (s *Service) announced() (host string, port int) {
-	host, port = s.config.Announce.Host, s.config.Announce.Port
-	if host == "" {
-		host = s.address.Addr().String()
-	}
-	if port == 0 {
-		port = int(s.address.Port())
-	}
-	return host, port
-}
