@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -183,28 +184,33 @@ func (p *process) exit(t *testing.T) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// freePorts returns ports of 127.0.0.1 that nobody listens on, TCP and UDP.
+// freePorts returns ports of 127.0.0.1 that nobody listens on, TCP and UDP. They are below those that systems hand out
+// for outgoing connections, of which the clients here make many.
 func freePorts(t *testing.T, count int) []string {
 	t.Helper()
 	var ports []string
-	for len(ports) < count {
-		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 100 * count {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		tcp, err := net.Listen("tcp", addr)
 		if err != nil {
-			t.Fatal(err)
+			continue // taken
 		}
 		defer tcp.Close()
-		_, port, err := net.SplitHostPort(tcp.Addr().String())
+		udp, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			continue
+		}
+		defer udp.Close()
+		_, port, err := net.SplitHostPort(addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		udp, err := net.ListenPacket("udp", tcp.Addr().String())
-		if err != nil {
-			continue // taken: the next one
+		if ports = append(ports, port); len(ports) == count {
+			return ports
 		}
-		defer udp.Close()
-		ports = append(ports, port)
 	}
-	return ports
+	t.Fatalf("no %d free ports", count)
+	return nil
 }
 
 // eventually asks until the answer is yes, several times a second.

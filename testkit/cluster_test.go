@@ -25,6 +25,16 @@ func keyOf(tb testing.TB, c *testkit.Cluster, n *testkit.Node) string {
 	return ""
 }
 
+// owns tells whether a node serves any of some keys that are spread over the slots.
+func owns(c *testkit.Cluster, n *testkit.Node) bool {
+	for i := range 100 {
+		if c.PrimaryFor(fmt.Sprintf("key:%d", i)) == n {
+			return true
+		}
+	}
+	return false
+}
+
 // others returns all nodes but one.
 func others(c *testkit.Cluster, n *testkit.Node) []*testkit.Node {
 	return slices.DeleteFunc(c.Nodes(), func(m *testkit.Node) bool { return m == n })
@@ -197,10 +207,9 @@ func TestANodeIsAdded(t *testing.T) {
 	if got := c.Nodes(); len(got) != 3 || got[2] != added || added.Index() != 2 {
 		t.Fatalf("nodes after Add: %v", got)
 	}
-	c.Eventually(t, func() bool { return slices.ContainsFunc(c.Nodes(), func(n *testkit.Node) bool { return n == added }) })
-	if reply := ask(t, added, "PING"); reply != "PONG" {
-		t.Errorf("PING: got %q", reply)
-	}
+	answer(t, added, "PONG", "PING")
+	c.Eventually(t, func() bool { return owns(c, added) })
+	answer(t, added, "OK", "SET", keyOf(t, c, added), "1")
 	added.Kill(t)
 	c.Converged(t)
 }

@@ -104,7 +104,7 @@ func TestAFailedTestPrintsSeedAndLogsOfTheNodes(t *testing.T) {
 		New(tb, Nodes(2), Seed(42))
 		tb.Errorf("the test's own fault")
 	})
-	if !failed || !strings.Contains(log, "seed 42") || !strings.Contains(log, "node=node-1") {
+	if !failed || !strings.Contains(log, "seed 42") || !strings.Contains(log, "self=node-1") {
 		t.Errorf("a failed test says\n%s", log)
 	}
 }

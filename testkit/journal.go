@@ -23,7 +23,7 @@ type journal struct {
 
 // logger returns a logger of one node.
 func (j *journal) logger(node string) *slog.Logger {
-	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", node)
+	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelInfo})).With("self", node)
 }
 
 // Write takes one line from a slog handler.

@@ -79,4 +79,11 @@ func (x *Network) connectedLocked(a, b *Node) bool {
 	return !slices.ContainsFunc(x.partitions, func(p *partition) bool { return p.separates(a, b) })
 }
 
+// parted tells whether any partition is in force.
+func (x *Network) parted() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.partitions) > 0
+}
+
 func (n *Node) fabricAddr() netip.AddrPort { return netip.MustParseAddrPort(n.fabric.addr()) }

@@ -130,7 +130,7 @@ func (c *Cluster) outlook(n *Node, process *egal.Node, all []*Node, running map[
 			return fmt.Sprintf("%s sees an earlier start of %s", n, peer)
 		}
 	}
-	if table.Assigned() != slotCount {
+	if whole := len(running) == len(all) && !c.Net.parted(); whole && table.Assigned() != slotCount {
 		return fmt.Sprintf("%s knows an owner of %d slots", n, table.Assigned())
 	}
 	for _, owner := range table.Nodes() {
