@@ -260,7 +260,10 @@ func readStateChunk(r *wire.Reader) stateChunk {
 	return s
 }
 
-const minDeltaBytes = 16 + 4
+const (
+	minDeltaBytes = 16 + 4
+	maxCounter    = 1 << 63 // generations and versions that can always be followed by a later one
+)
 
 func appendDelta(b []byte, d delta) []byte {
 	b = append(b, d.owner[:]...)
@@ -304,8 +307,8 @@ func readDelta(r *wire.Reader) delta {
 		last = e.key
 		d.entries = append(d.entries, e)
 	}
-	if r.Err() == nil && (d.since >= d.upto || d.generation == 0 || d.owner.IsZero()) {
-		r.Fail(fmt.Errorf("%w: an empty delta", wire.ErrMalformed))
+	if r.Err() == nil && (d.since >= d.upto || d.upto > maxCounter || d.generation == 0 || d.generation > maxCounter || d.owner.IsZero()) {
+		r.Fail(fmt.Errorf("%w: clock of a delta", wire.ErrMalformed))
 	}
 	return d
 }

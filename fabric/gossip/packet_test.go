@@ -1,0 +1,249 @@
+package gossip
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/egalcluster/egal/internal/wire"
+)
+
+// samples are packets of every kind.
+func samples() []Packet {
+	own := newOwner(nodeID(1), 3, 7, []entry{{key: "a", value: []byte("1"), version: 2}, {key: "b", version: 7}})
+	part := own.whole()
+	part.since = 1
+	part.entries = append(part.entries, entry{key: "c", version: 5, deleted: true})
+	described := about{boot: 1, addr: addrOf(1, 0), name: "n1", location: "dc1/rack1", roles: []string{"data"}}
+	whole := newOwner(nodeID(1), 3, 7, []entry{{key: keyNode, value: described.encode(), version: 7}}).whole()
+	list := []*shared{newShared("k", []byte("v"), false, 9, nodeID(2)), newShared("gone", nil, true, 10, nodeID(1))}
+	batch := &payload{own: &part, shared: list}
+	batch.measure()
+	id := rumorID{origin: nodeID(1), generation: 3, sequence: 1}
+	var packets []Packet
+	for _, b := range []body{
+		probe{sequence: 1, root: 2, wall: 3}, ack{sequence: math.MaxUint64, root: 2, wall: -3},
+		rumor{id: id, span: wholeSpan, payload: batch}, rumor{id: id, span: span{5, 5}, payload: &payload{}},
+		joinRequest{own: whole}, joinRefusal{ReasonNoCluster},
+		stateChunk{root: 1, last: true, answer: true, owners: []delta{whole}, shared: list}, stateChunk{},
+	} {
+		packets = append(packets, Packet{Cluster: testCluster, Sender: nodeID(1), Generation: 3, Boot: 1, ReceiverBoot: 2, body: b})
+	}
+	return packets
+}
+
+func TestPacketsSurviveTheirEncoding(t *testing.T) {
+	for _, p := range samples() {
+		t.Run(p.String(), func(t *testing.T) {
+			encoded := Encode(nil, p)
+			if len(encoded) > headerBytes+p.body.size() {
+				t.Fatalf("%d bytes, at most %d were promised", len(encoded), headerBytes+p.body.size())
+			}
+			decoded, err := Decode(encoded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := Encode(nil, decoded)
+			if !bytes.Equal(encoded, again) || decoded.Reliable() != p.Reliable() || decoded.String() != p.String() {
+				t.Fatalf("%v became %v", p, decoded)
+			}
+			for cut := range encoded {
+				if _, err := Decode(encoded[:cut]); err == nil {
+					t.Fatalf("cut at %d of %d bytes: no error", cut, len(encoded))
+				}
+			}
+			if _, err := Decode(append(encoded, 0)); !errors.Is(err, wire.ErrTrailing) {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestWhatGoesOverAStream(t *testing.T) {
+	sized := func(value int) Packet {
+		batch := &payload{shared: []*shared{newShared("k", make([]byte, value), false, 1, nodeID(1))}}
+		batch.measure()
+		return Packet{body: rumor{payload: batch}}
+	}
+	limit := MaxDatagram - headerBytes - sized(0).body.size()
+	for _, tc := range []struct {
+		name string
+		p    Packet
+		want bool
+	}{
+		{"a probe", Packet{body: probe{}}, false},
+		{"a rumor of one datagram", sized(limit), false},
+		{"a rumor one byte larger", sized(limit + 1), true},
+		{"a request to join", Packet{body: joinRequest{}}, true},
+		{"a refusal", Packet{body: joinRefusal{}}, true},
+		{"state", Packet{body: stateChunk{}}, true},
+	} {
+		if got := tc.p.Reliable(); got != tc.want {
+			t.Errorf("%s: reliable = %v", tc.name, got)
+		}
+		if encoded := Encode(nil, tc.p); !tc.want && len(encoded) > MaxDatagram {
+			t.Errorf("%s: %d bytes in a datagram", tc.name, len(encoded))
+		}
+	}
+}
+
+func TestMalformedPacketsAreRefused(t *testing.T) {
+	rumorOf := func(s span, own *delta, list ...*shared) Packet {
+		return Packet{Sender: nodeID(1), body: rumor{id: rumorID{origin: nodeID(1), generation: 1}, span: s, payload: &payload{own: own, shared: list}}}
+	}
+	good := delta{owner: nodeID(1), generation: 1, since: 1, upto: 3, entries: []entry{{key: "a", version: 2}, {key: "b", version: 3}}}
+	broken := func(change func(d *delta)) *delta {
+		d := good
+		d.entries = append([]entry(nil), good.entries...)
+		change(&d)
+		return &d
+	}
+	for _, tc := range []struct {
+		name string
+		p    Packet
+		want error
+	}{
+		{"a sound rumor", rumorOf(wholeSpan, &good), nil},
+		{"an interval upside down", rumorOf(span{2, 1}, nil), wire.ErrMalformed},
+		{"about another node", rumorOf(wholeSpan, broken(func(d *delta) { d.owner = nodeID(2) })), wire.ErrMalformed},
+		{"of another generation", rumorOf(wholeSpan, broken(func(d *delta) { d.generation = 2 })), wire.ErrMalformed},
+		{"an empty stretch", rumorOf(wholeSpan, broken(func(d *delta) { d.upto = 1 })), wire.ErrMalformed},
+		{"keys out of order", rumorOf(wholeSpan, broken(func(d *delta) { d.entries[0].key = "c" })), wire.ErrMalformed},
+		{"a key twice", rumorOf(wholeSpan, broken(func(d *delta) { d.entries[0].key = "b" })), wire.ErrMalformed},
+		{"a version before the stretch", rumorOf(wholeSpan, broken(func(d *delta) { d.entries[0].version = 1 })), wire.ErrMalformed},
+		{"a version after the stretch", rumorOf(wholeSpan, broken(func(d *delta) { d.entries[0].version = 4 })), wire.ErrMalformed},
+		{"the longest key", rumorOf(wholeSpan, nil, newShared(string(make([]byte, MaxKey)), nil, false, 1, nodeID(1))), nil},
+		{"a longer key", rumorOf(wholeSpan, nil, newShared(string(make([]byte, MaxKey+1)), nil, false, 1, nodeID(1))), wire.ErrTooLong},
+		{"the longest value", rumorOf(wholeSpan, nil, newShared("k", make([]byte, MaxValue), false, 1, nodeID(1))), nil},
+		{"a longer value", rumorOf(wholeSpan, nil, newShared("k", make([]byte, MaxValue+1), false, 1, nodeID(1))), wire.ErrTooLong},
+		{"a shared entry without key", rumorOf(wholeSpan, nil, newShared("", nil, false, 1, nodeID(1))), wire.ErrMalformed},
+		{"a stamp that none can follow", rumorOf(wholeSpan, nil, newShared("k", nil, false, maxStamp, nodeID(1))), wire.ErrMalformed},
+		{"the last stamp", rumorOf(wholeSpan, nil, newShared("k", nil, false, maxStamp-1, nodeID(1))), nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if _, err := Decode(Encode(nil, tc.p)); !errors.Is(err, tc.want) {
+				t.Fatalf("%v, want %v", err, tc.want)
+			}
+		})
+	}
+	if _, err := Decode([]byte{packetVersion + 1, kindProbe}); !errors.Is(err, wire.ErrVersion) {
+		t.Error("a later version:", err)
+	}
+	if _, err := Decode(make([]byte, MaxPacket+1)); !errors.Is(err, wire.ErrTooLong) {
+		t.Error("a larger packet:", err)
+	}
+}
+
+// golden is the encoding of a probe: part of our wire format.
+func TestTheWireFormatIsStable(t *testing.T) {
+	got := fmt.Sprintf("%x", Encode(nil, samples()[0]))
+	const want = "0101" + "01000000000000000000000000000000" + "910a2dec89025cc10000000000000001" + "03" +
+		"0100000000000000" + "0200000000000000" + "0100000000000000" + "0200000000000000" + "0300000000000000"
+	if got != want {
+		t.Fatalf("got %s", got)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, p := range samples() {
+		f.Add(Encode(nil, p))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := Decode(b)
+		if err != nil {
+			return
+		}
+		if again := Encode(nil, p); !bytes.Equal(again, b) && p.body.kind() != kindRumor && p.body.kind() != kindStateChunk && p.body.kind() != kindJoinRequest {
+			t.Fatal("a packet has two encodings")
+		}
+		if len(Encode(nil, p)) > headerBytes+p.body.size() {
+			t.Fatal("larger than promised")
+		}
+		_ = p.String()
+	})
+}
+
+func FuzzDecodeSnapshot(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(EncodeSnapshot(NewView(Contents{Cluster: testCluster, Members: []Member{{ID: nodeID(1), Status: StatusUp}}})))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, record := range [][]byte{b, wire.Seal(snapshotVersion, b)} {
+			if s, err := DecodeSnapshot(record); err == nil {
+				start(t, s)
+			}
+		}
+	})
+}
+
+func start(t *testing.T, s *Snapshot) {
+	t.Helper()
+	c, err := New(Config{ID: nodeID(1), Boot: 1, Generation: 1, Addr: addrOf(1, 0), Snapshot: s}, simStart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Ready()
+	c.Tick(c.Next())
+	c.Ready()
+}
+
+// FuzzReceive hands arbitrary packets, that a peer of the same cluster may send, to a core: no panic, and no map or
+// list grows beyond its bound.
+func FuzzReceive(f *testing.F) {
+	for _, p := range samples() {
+		f.Add(Encode(nil, p), uint16(10))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, step uint16) {
+		c, err := New(Config{ID: nodeID(9), Boot: 2, Generation: 1, Addr: addrOf(9, 0)}, simStart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := simStart
+		if step%2 == 0 {
+			c.Receive(now, c.cfg.Addr, Found{testCluster})
+		} else {
+			c.Receive(now, c.cfg.Addr, Join{Seeds: []Peer{addrOf(1, 0)}})
+		}
+		for len(b) > 0 { // a list of packets, each of the length that its first byte says
+			n := min(len(b), 1+int(b[0])*2)
+			for _, frame := range [][]byte{b, b[:n], b[1:n]} {
+				p, err := Decode(frame)
+				if err != nil {
+					continue
+				}
+				for _, receiver := range []BootID{p.ReceiverBoot, c.cfg.Boot, 0} {
+					p.ReceiverBoot, p.Cluster = receiver, testCluster
+					c.Receive(now, netip.AddrPort{}, p)
+					c.Receive(now, addrOf(1, 0), p)
+				}
+			}
+			b = b[n:]
+			now = now.Add(time.Duration(step) * time.Millisecond)
+			if !c.Next().IsZero() {
+				c.Tick(now)
+			}
+			checkReady(t, c)
+		}
+		(&checker{cluster: &cluster{t: t}}).bounds(&simNode{core: c})
+	})
+}
+
+func checkReady(t *testing.T, c *Core) {
+	t.Helper()
+	ready := c.Ready()
+	if len(ready.Send) > 10_000 {
+		t.Fatalf("%d packets at once", len(ready.Send))
+	}
+	for _, out := range ready.Send {
+		encoded := Encode(nil, out.Message.(Packet))
+		if len(encoded) > MaxPacket {
+			t.Fatalf("a packet of %d bytes", len(encoded))
+		}
+		if _, err := Decode(encoded); err != nil {
+			t.Fatalf("an own packet is malformed: %v", err)
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package gossip
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/egalcluster/egal/internal/sim"
+)
+
+// TestScenarios plays the stories in testdata. Commands take nodes as arguments (n1 n2) and options:
+//
+//	start n1 n2 …            [snapshot=yes|no] [address=new] [boot=same]   begin a process of each
+//	found n1 · join n2 n3 seed=n1 · leave n1
+//	own n1 key=x value=2 · shared n1 key=x value=2 · forget n1 key=x (shared) · disown n1 key=x
+//	crash n1 · pause n1 for=2s · clock n1 ahead=1h
+//	cut n1 n2 (one-way) · partition n1 n2 (from all others) · heal · loss share=100
+//	run for=1s · converge    the time it took, to the millisecond
+//	members                  how each node sees the others
+//	show key=x [owner=n1]    the value on each node
+//	traffic                  packets since the last time
+//
+// Links have a latency of 1 ms; every command prints the events that followed.
+func TestScenarios(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		s := &scenario{cluster: newCluster(t, 1, sim.Link{Latency: time.Millisecond})}
+		s.cluster.events = s.note
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			s.cluster.t = t
+			s.out.Reset()
+			s.do(t, d)
+			if s.out.Len() == 0 {
+				return "ok\n"
+			}
+			return s.out.String()
+		})
+	})
+}
+
+type scenario struct {
+	cluster *cluster
+	out     strings.Builder
+}
+
+func (s *scenario) note(n *simNode, e Event) {
+	if _, ok := e.(ViewChanged); !ok {
+		fmt.Fprintf(&s.out, "n%d: %v\n", n.number, e)
+	}
+}
+
+// nodes are the nodes named in the command's arguments.
+func (s *scenario) nodes(d *datadriven.TestData) (numbers []int) {
+	for _, arg := range d.CmdArgs {
+		var number int
+		if _, err := fmt.Sscanf(arg.Key, "n%d", &number); err == nil && len(arg.Vals) == 0 {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
+}
+
+func (s *scenario) node(number int) *simNode {
+	for _, n := range s.cluster.nodes {
+		if n.number == number {
+			return n
+		}
+	}
+	s.cluster.t.Fatalf("there is no n%d", number)
+	return nil
+}
+
+func option(d *datadriven.TestData, name string) string {
+	for _, arg := range d.CmdArgs {
+		if arg.Key == name && len(arg.Vals) > 0 {
+			return arg.Vals[0]
+		}
+	}
+	return ""
+}
+
+func (s *scenario) do(t *testing.T, d *datadriven.TestData) {
+	c := s.cluster
+	numbers := s.nodes(d)
+	tell := func(m Message) {
+		for _, n := range numbers {
+			c.tell(s.node(n), m)
+		}
+		c.run(0)
+	}
+	duration := func(name string) time.Duration {
+		parsed, err := time.ParseDuration(option(d, name))
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		return parsed
+	}
+	key, value := option(d, "key"), []byte(option(d, "value"))
+	switch d.Cmd {
+	case "start":
+		for _, n := range numbers {
+			s.start(d, n)
+		}
+		c.run(0)
+	case "found":
+		tell(Found{ClusterID{byte(numbers[0])}})
+	case "join":
+		var seed int
+		fmt.Sscanf(option(d, "seed"), "n%d", &seed)
+		tell(Join{Seeds: []Peer{s.node(seed).addr}})
+	case "leave":
+		tell(Leave{})
+	case "own":
+		tell(SetOwn{key, value})
+	case "disown":
+		tell(DeleteOwn{key})
+	case "shared":
+		tell(SetShared{key, value})
+	case "forget":
+		tell(DeleteShared{key})
+	case "crash":
+		for _, n := range numbers {
+			c.crash(s.node(n))
+		}
+	case "pause":
+		c.world.Pause(s.node(numbers[0]).addr, duration("for"))
+	case "clock":
+		c.world.Skew(s.node(numbers[0]).addr, duration("ahead"))
+	case "cut":
+		c.world.Cut(s.node(numbers[0]).addr, s.node(numbers[1]).addr)
+	case "partition":
+		for _, a := range numbers {
+			for _, b := range c.nodes {
+				if !slices.Contains(numbers, b.number) {
+					c.world.Cut(s.node(a).addr, b.addr)
+					c.world.Cut(b.addr, s.node(a).addr)
+				}
+			}
+		}
+	case "heal":
+		c.world.Heal()
+	case "loss":
+		var percent int
+		fmt.Sscanf(option(d, "share"), "%d", &percent)
+		c.world.SetLink(sim.Link{Latency: time.Millisecond, Loss: float64(percent) / 100})
+	case "run":
+		c.run(duration("for"))
+	case "converge":
+		took := c.converge(10 * time.Second)
+		c.checkAgreement()
+		fmt.Fprintf(&s.out, "all agree after %v\n", took.Round(time.Millisecond))
+	case "members":
+		s.members()
+	case "show":
+		s.show(key, option(d, "owner"))
+	case "traffic":
+		for _, kind := range []string{"rumor", "joinRequest", "joinRefusal", "stateChunk"} {
+			fmt.Fprintf(&s.out, "%s %d\n", kind, c.sends["gossip."+kind])
+		}
+		clear(c.sends)
+	default:
+		d.Fatalf(t, "unknown command %s", d.Cmd)
+	}
+}
+
+func (s *scenario) start(d *datadriven.TestData, number int) {
+	s.cluster.start(number, func(cfg *Config) {
+		n := s.node(number)
+		if option(d, "snapshot") == "yes" {
+			cfg.Snapshot = n.snapshot
+		}
+		if option(d, "address") == "new" {
+			cfg.Addr = addrOf(number, n.incarnation)
+		}
+	})
+}
+
+func (s *scenario) members() {
+	for _, n := range s.cluster.running() {
+		v := n.core.View()
+		leader, _ := v.Leader()
+		var list []string
+		for _, other := range s.cluster.nodes {
+			m, ok := v.Member(nodeID(other.number))
+			if !ok {
+				continue
+			}
+			text := fmt.Sprintf("n%d %v", other.number, m.Status)
+			if m.UpNumber > 0 {
+				text += fmt.Sprintf(" %d", m.UpNumber)
+			}
+			if m.ID == leader {
+				text += " leader"
+			}
+			if !m.Reachable {
+				text += " unreachable"
+			}
+			list = append(list, text)
+		}
+		fmt.Fprintf(&s.out, "n%d sees %s\n", n.number, strings.Join(list, ", "))
+	}
+}
+
+func (s *scenario) show(key, owner string) {
+	for _, n := range s.cluster.running() {
+		v := n.core.View()
+		value, _, ok := v.Shared(key)
+		if owner != "" {
+			var number int
+			fmt.Sscanf(owner, "n%d", &number)
+			value, ok = v.Own(nodeID(number), key)
+		}
+		if ok {
+			fmt.Fprintf(&s.out, "n%d has %q\n", n.number, value)
+		} else {
+			fmt.Fprintf(&s.out, "n%d has none\n", n.number)
+		}
+	}
+}
