@@ -36,15 +36,11 @@ func lcs(c *Context) {
 		return
 	}
 	a, b := text[0], text[1]
-	limit := c.MaxString
-	if limit == 0 {
-		limit = keyspace.MaxString
-	}
 	if len(a) >= math.MaxUint32-1 || len(b) >= math.MaxUint32-1 {
 		c.Reply.Error(errLCSLength)
 		return
 	}
-	if (uint64(len(a))+1)*(uint64(len(b))+1) > uint64(limit)/4 {
+	if (uint64(len(a))+1)*(uint64(len(b))+1) > uint64(c.maxString())/4 {
 		c.Reply.Error(errLCSMemory)
 		return
 	}

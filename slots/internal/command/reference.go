@@ -99,7 +99,8 @@ func Compatibility(t *Table, deviations ...string) string {
 	}
 	b.WriteString("# Compatibility with Redis 7.2\n\n" + pageNote)
 	fmt.Fprintf(&b, "\n%d of the %d commands and subcommands of Redis 7.2 are supported. A missing one is answered as "+
-		"an unknown command or subcommand. Replies are compared byte for byte, in both protocols, with a real server by "+
+		"an unknown command or subcommand. The replies of strings, keys, expiry and walks are compared byte for byte, in both "+
+		"protocols, with a real `redis-server` (7.0, where it is installed) by "+
 		"`TestDifferential` in `slots/internal/command`.\n", supported, len(known))
 	if len(deviations) > 0 {
 		b.WriteString("\n## What differs on the whole\n\n")
@@ -149,8 +150,11 @@ func (t *Table) writeGroup(b *strings.Builder, group string, names []string, row
 	}
 }
 
-// testOf is the test of a row, or of its container.
+// testOf is the test of a row; a subcommand without one has its container's, a container its first subcommand's.
 func (t *Table) testOf(row *Command) string {
+	if row.Test == "" && row.Container() {
+		return row.Subcommands[0].Test
+	}
 	if container, _, isSub := strings.Cut(row.FullName(), "|"); isSub && row.Test == "" {
 		return t.byName[container].Test
 	}

@@ -155,13 +155,17 @@ func setrange(c *Context) {
 
 // fits replies an error, and reports false, when size+added bytes are more than a string may have.
 func (c *Context) fits(size, added int64) bool {
-	limit := int64(c.MaxString)
-	if limit == 0 {
-		limit = keyspace.MaxString
-	}
-	if size > math.MaxInt64-added || size+added > limit {
+	if size > math.MaxInt64-added || size+added > int64(c.maxString()) {
 		c.Reply.Error(errStringTooLong)
 		return false
 	}
 	return true
+}
+
+// maxString is the bound on strings: what the server is set to, but never more than the keyspace can hold.
+func (c *Context) maxString() int {
+	if c.MaxString <= 0 {
+		return keyspace.MaxString
+	}
+	return min(c.MaxString, keyspace.MaxString)
 }

@@ -243,7 +243,7 @@ type Context struct {
 	Random *rand.Rand
 	// Table is the table the command was found in, for COMMAND.
 	Table *Table
-	// MaxString bounds the size of a value in bytes; 0 means keyspace.MaxString.
+	// MaxString bounds the size of a value in bytes; 0 means keyspace.MaxString, and more than that counts as that.
 	MaxString int
 }
 
