@@ -2,12 +2,13 @@ package keyspace_test
 
 import (
 	"fmt"
+	"hash/maphash"
 
 	"github.com/egalcluster/egal/slots/internal/keyspace"
 )
 
 func ExampleStore() {
-	store := keyspace.New(keyspace.Options{})
+	store := keyspace.New(keyspace.Options{Seed: maphash.MakeSeed()})
 	defer store.Close()
 	now := int64(1_700_000_000_000)
 

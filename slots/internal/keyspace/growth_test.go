@@ -3,6 +3,7 @@ package keyspace
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -70,7 +71,7 @@ func TestAMillionRecordsInOneSlotGrowAndShrinkInBoundedSteps(t *testing.T) {
 
 func benchmarkStore(b *testing.B, keys int) (*Store, [][]byte) {
 	b.Helper()
-	s := New(Options{})
+	s := New(Options{Seed: maphash.MakeSeed()})
 	b.Cleanup(s.Close)
 	names := make([][]byte, keys)
 	all := make([]byte, 0, 16*keys)
@@ -112,7 +113,7 @@ func BenchmarkStore(b *testing.B) {
 
 func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
-		New(Options{}).Close()
+		New(Options{Seed: maphash.MakeSeed()}).Close()
 	}
 }
 
@@ -130,7 +131,7 @@ func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
 		debug.FreeOSMemory()
 		before := resident()
-		s := New(Options{})
+		s := New(Options{Seed: maphash.MakeSeed()})
 		name := make([]byte, 0, 16)
 		for i := range keys {
 			name = fmt.Appendf(name[:0], "key:%012d", i)

@@ -3,6 +3,7 @@ package keyspace
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 	"reflect"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ func get(s *Store, now int64, name string) (value string, ok bool) {
 
 func newStore(t *testing.T, o Options) *Store {
 	t.Helper()
+	o.Seed = maphash.MakeSeed()
 	s := New(o)
 	t.Cleanup(s.Close)
 	return s
@@ -246,7 +248,8 @@ func TestShardsWorkAtOnce(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
-	for _, o := range []Options{{Shards: 3}, {Shards: 2 * Slots}, {Shards: -1}, {Databases: -1}} {
+	seed := maphash.MakeSeed()
+	for _, o := range []Options{{Shards: 3, Seed: seed}, {Shards: 2 * Slots, Seed: seed}, {Shards: -1, Seed: seed}, {Databases: -1, Seed: seed}, {}} {
 		func() {
 			defer func() {
 				if recover() == nil {

@@ -3,6 +3,7 @@ package keyspace
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -227,7 +228,7 @@ func TestAStoreIsAMapWhileTimeMoves(t *testing.T) {
 		names = append(names, fmt.Sprint(i), fmt.Sprint("{tag}", i))
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		m := &machine{store: New(Options{Databases: 2, Shards: 2}), now: 1000, names: names}
+		m := &machine{store: New(Options{Databases: 2, Shards: 2, Seed: maphash.MakeSeed()}), now: 1000, names: names}
 		defer m.store.Close()
 		m.model = [2]map[string]entry{{}, {}}
 		t.Repeat(m.actions())
@@ -244,7 +245,7 @@ func TestAStoreIsAMapWhileTimeMoves(t *testing.T) {
 // slot splits and merges again and again.
 func TestScanReturnsWhatIsThereAllTheTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := New(Options{Databases: 1, Shards: 1})
+		s := New(Options{Databases: 1, Shards: 1, Seed: maphash.MakeSeed()})
 		defer s.Close()
 		stay := map[string]bool{}
 		for i := range rapid.IntRange(0, 3000).Draw(t, "stay") {

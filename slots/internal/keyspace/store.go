@@ -15,13 +15,13 @@ const (
 	DefaultShards    = 256
 )
 
-// Options configures a Store; the zero value is the default.
+// Options configures a Store. Only the seed has no default: this package has no randomness of its own.
 type Options struct {
 	// Databases is the number of numbered databases; 0 means DefaultDatabases.
 	Databases int
 	// Shards is the number of shards, a power of two of at most Slots; 0 means DefaultShards.
 	Shards int
-	// Seed makes the hashes unpredictable for clients; the zero seed means a random one.
+	// Seed makes the hashes unpredictable for clients: maphash.MakeSeed() of the caller.
 	Seed maphash.Seed
 	// Arena is where the records live. The store makes its own if it is nil; whoever handed one in closes it.
 	Arena *slab.Arena
@@ -78,10 +78,8 @@ func New(o Options) *Store {
 	}
 	invariant.Check(o.Shards > 0 && o.Shards <= Slots && o.Shards&(o.Shards-1) == 0 && o.Databases > 0,
 		"keyspace: %d shards, %d databases", o.Shards, o.Databases)
+	invariant.Check(o.Seed != maphash.Seed{}, "keyspace: no seed")
 	s := &Store{seed: o.Seed, arena: o.Arena, databases: o.Databases, shardBits: bits.TrailingZeros(uint(o.Shards))}
-	if s.seed == (maphash.Seed{}) {
-		s.seed = maphash.MakeSeed()
-	}
 	if s.arena == nil {
 		s.arena, s.owned = slab.New(slab.Options{}), true
 	}
