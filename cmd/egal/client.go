@@ -37,11 +37,13 @@ type target struct{ addr, data string }
 func (t *target) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&t.addr, "addr", "", "host:port of a node's API; default 127.0.0.1:8946")
 	cmd.Flags().StringVar(&t.data, "data", "", "data directory of a node on this machine, whose socket is asked; default egal-data if a node runs there")
-	cmd.MarkFlagsMutuallyExclusive("addr", "data")
 }
 
 // connect chooses the node: --addr, --data, EGAL_DATA, the default data directory if it has a socket, the default port.
-func (w *world) connect(t target) *client {
+func (w *world) connect(t target) (*client, error) {
+	if t.addr != "" && t.data != "" {
+		return nil, fail(exitUsage, "one of them names the node", "--addr and --data")
+	}
 	if t.addr == "" && t.data == "" {
 		t.data = w.getenv("EGAL_DATA")
 		if _, err := os.Stat(filepath.Join("egal-data", web.SocketName)); t.data == "" && err == nil {
@@ -52,7 +54,7 @@ func (w *world) connect(t target) *client {
 		if t.addr == "" {
 			t.addr = "127.0.0.1:8946"
 		}
-		return &client{http: &http.Client{Transport: &http.Transport{}, Timeout: requestTimeout}, base: "http://" + t.addr, where: t.addr}
+		return &client{http: &http.Client{Transport: &http.Transport{}, Timeout: requestTimeout}, base: "http://" + t.addr, where: t.addr}, nil
 	}
 	socket := filepath.Join(t.data, web.SocketName)
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -61,7 +63,7 @@ func (w *world) connect(t target) *client {
 	return &client{
 		http: &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: requestTimeout},
 		base: "http://" + web.SocketHost, where: socket,
-	}
+	}, nil
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }

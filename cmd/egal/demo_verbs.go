@@ -150,9 +150,15 @@ func (d *demo) set(ctx context.Context, arguments []string) error {
 		_, before[n.process()], _ = n.process().Fabric().View().Shared(key)
 	}
 	var failed error
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	from := time.Now()
 	var writing sync.WaitGroup
-	writing.Go(func() { failed = writer.process().Fabric().SetShared(ctx, key, []byte(value)) })
+	writing.Go(func() {
+		if failed = writer.process().Fabric().SetShared(ctx, key, []byte(value)); failed != nil {
+			cancel() // nobody will hear of it
+		}
+	})
 	took := observe(ctx, up, from, spreadPatience, func(n *egal.Node) bool {
 		got, stamp, ok := n.Fabric().View().Shared(key)
 		return ok && stamp > before[n] && string(got) == value
@@ -209,11 +215,24 @@ func (d *demo) kill(ctx context.Context, arguments []string) error {
 		return err
 	}
 	d.say("%s is killed: its slots answer CLUSTERDOWN until \\restart %d", n.name, n.number)
-	d.noticed(ctx, d.up(), from, func(n *egal.Node) bool {
-		m, known := n.Fabric().View().Member(id)
-		return !known || !m.Reachable
-	})
+	d.noticed(ctx, d.up(), from, func(n *egal.Node) bool { return !reaches(n, id) && !routes(n, id) })
 	return nil
+}
+
+// reaches tells whether a node finds a member reachable.
+func reaches(n *egal.Node, id gossip.NodeID) bool {
+	m, known := n.Fabric().View().Member(id)
+	return known && m.Reachable && m.Status == gossip.StatusUp
+}
+
+// routes tells whether a node sends clients to a member.
+func routes(n *egal.Node, id gossip.NodeID) bool {
+	for _, owner := range n.Slots()[0].Table().Nodes() {
+		if owner.ID.Node == id && owner.Reachable && owner.Slots() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // noticed says when each node has noticed something.
@@ -242,19 +261,14 @@ func (d *demo) restart(ctx context.Context, arguments []string) error {
 	if err := d.run(ctx, n); err != nil {
 		return err
 	}
-	wait, cancel := context.WithTimeout(ctx, noticePatience)
-	defer cancel()
-	if err := n.process().Ready(wait); err != nil {
-		d.say("%s runs again, but is not ready: %v", n.name, err)
-		return nil
-	}
-	d.say("%s is back with its slots after %s, as the same node %.8s", n.name, milliseconds(time.Since(from)), n.process().ID())
 	id := n.process().Fabric().ID()
+	took := observe(ctx, []*demoNode{n}, from, noticePatience, func(n *egal.Node) bool { return reaches(n, id) && routes(n, id) })
+	if took[0] < 0 {
+		return fail(exitTimeout, `\status shows what is missing`, "%s runs, but has no slots after %s", n.name, milliseconds(noticePatience))
+	}
+	d.say("%s is back with its slots after %s, as the same node %.8s", n.name, milliseconds(took[0]), n.process().ID())
 	others := slices.DeleteFunc(d.up(), func(other *demoNode) bool { return other == n })
-	d.noticed(ctx, others, from, func(n *egal.Node) bool {
-		m, known := n.Fabric().View().Member(id)
-		return known && m.Reachable
-	})
+	d.noticed(ctx, others, from, func(n *egal.Node) bool { return reaches(n, id) && routes(n, id) })
 	return nil
 }
 
@@ -309,10 +323,8 @@ func (d *demo) partition(ctx context.Context, arguments []string) error {
 	d.rules.Partition(addresses...)
 	d.say("the network is cut: %s; \\heal ends it", strings.Join(arguments, ""))
 	d.noticed(ctx, d.up(), from, func(n *egal.Node) bool {
-		view := n.Fabric().View()
-		for _, m := range view.Members() {
-			other, running := side[m.ID]
-			if running && other != side[view.Self()] && m.Reachable {
+		for id, other := range side {
+			if other != side[n.Fabric().ID()] && (reaches(n, id) || routes(n, id)) {
 				return false
 			}
 		}
@@ -322,20 +334,15 @@ func (d *demo) partition(ctx context.Context, arguments []string) error {
 }
 
 func (d *demo) heal(ctx context.Context, _ []string) error {
-	running := make(map[gossip.NodeID]bool)
+	var running []gossip.NodeID
 	for _, n := range d.up() {
-		running[n.process().Fabric().ID()] = true
+		running = append(running, n.process().Fabric().ID())
 	}
 	from := time.Now()
 	d.rules.Heal()
 	d.say("the network is whole")
 	d.noticed(ctx, d.up(), from, func(n *egal.Node) bool {
-		for _, m := range n.Fabric().View().Members() {
-			if running[m.ID] && !m.Reachable {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(running, func(id gossip.NodeID) bool { return !reaches(n, id) || !routes(n, id) })
 	})
 	return nil
 }

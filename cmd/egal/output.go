@@ -107,7 +107,7 @@ type painter bool
 
 // paints decides by --color, NO_COLOR and the terminal.
 func (w *world) paints(cmd *cobra.Command) (painter, error) {
-	when, err := cmd.Flags().GetString("color")
+	when, err := cmd.Root().PersistentFlags().GetString("color")
 	if err != nil {
 		return false, err
 	}

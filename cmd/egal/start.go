@@ -84,7 +84,10 @@ func listenWeb(ctx context.Context, values *settings.Values) (net.Listener, erro
 
 // inUse replaces an error by a better one if a node runs on the data directory already: its ports are in use then, too.
 func (w *world) inUse(ctx context.Context, values *settings.Values, err error) error {
-	c := w.connect(target{data: values.String("data")})
+	c, connecting := w.connect(target{data: values.String("data")})
+	if connecting != nil {
+		return err
+	}
 	defer c.close()
 	ctx, cancel := context.WithTimeout(ctx, holderTimeout)
 	defer cancel()

@@ -39,7 +39,10 @@ func statusCommand(w *world) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		c := w.connect(to)
+		c, err := w.connect(to)
+		if err != nil {
+			return err
+		}
 		defer c.close()
 		status, err := c.ask(cmd.Context(), wait, timeout)
 		if err != nil {

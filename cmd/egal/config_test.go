@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "egal.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestConfigCheck(t *testing.T) {
+	good, bad := write(t, "fabric:\n  fanout: 5\n"), write(t, "fabric:\n  fanuot: 5\nslots:\n  max_clients: 0\n")
+	if got := egalRun(t, "config", "check", good); got.code != exitOK || got.out != good+": ok\n" {
+		t.Errorf("%+v", got)
+	}
+	got := egalRun(t, "config", "check", bad)
+	want := "error: " + bad + ":2: fabric.fanuot: no such setting\nhint: did you mean fabric.fanout?\n" + bad + ":4: slots.max_clients: want 1 to 1048576\n"
+	if got.code != exitUsage || got.err != want || got.out != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestConfigShowTellsOrigins(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("egal.yaml", []byte("fabric:\n  fanout: 5\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	environment := func(w *world) { w.environ = []string{"EGAL_ROLES=a,b"} }
+	got := egalWith(t, environment, "config", "show", "--config", "egal.yaml", "--origin")
+	for _, want := range []string{"KEY ", "fabric.fanout                5               file egal.yaml:2\n", "roles                        a,b             environment EGAL_ROLES\n", "127.0.0.1:6379  default\n"} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("lacks %q:\n%s%s", want, got.out, got.err)
+		}
+	}
+	if got := egalRun(t, "config", "show", "--no-headers"); strings.Contains(got.out, "KEY") || strings.Contains(got.out, "default") {
+		t.Errorf("got %s", got.out)
+	}
+}
+
+func TestConfigShowAsJSON(t *testing.T) {
+	golden(t, goldenFile("config.json"), egalRun(t, "config", "show", "-o", "json").out)
+}
+
+func TestAnUnknownVariableIsAFault(t *testing.T) {
+	environment := func(w *world) { w.environ = []string{"EGAL_SLOTS_LISTN=x"} }
+	got := egalWith(t, environment, "start")
+	if got.code != exitUsage || got.err != "error: EGAL_SLOTS_LISTN: no setting has this variable\nhint: did you mean EGAL_SLOTS_LISTEN?\n" {
+		t.Errorf("%+v", got)
+	}
+}
