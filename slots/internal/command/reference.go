@@ -84,8 +84,9 @@ func title(fullName string) string {
 }
 
 // Compatibility renders docs/compat/redis.md: which commands of Redis 7.2 the table has, which differ and how, which
-// are missing, and what it has beyond them. deviations are sentences about whole areas rather than single commands.
-func Compatibility(t *Table, deviations ...string) string {
+// are missing, and what it has beyond them. more are sentences about whole areas rather than single commands, to stand
+// behind those of this package.
+func Compatibility(t *Table, more ...string) string {
 	var b strings.Builder
 	rows := t.all()
 	supported, known := 0, map[string]bool{}
@@ -102,11 +103,9 @@ func Compatibility(t *Table, deviations ...string) string {
 		"an unknown command or subcommand. The replies of strings, keys, expiry and walks are compared byte for byte, in both "+
 		"protocols, with a real `redis-server` (7.0, where it is installed) by "+
 		"`TestDifferential` in `slots/internal/command`.\n", supported, len(known))
-	if len(deviations) > 0 {
-		b.WriteString("\n## What differs on the whole\n\n")
-		for _, sentence := range deviations {
-			b.WriteString("- " + sentence + "\n")
-		}
+	b.WriteString("\n## What differs on the whole\n\n")
+	for _, sentence := range slices.Concat(deviations, more) {
+		b.WriteString("- " + sentence + "\n")
 	}
 	b.WriteString("\n## Commands\n")
 	for _, group := range referenceCommands {
@@ -185,12 +184,11 @@ func (t *Table) all() map[string]*Command {
 	return rows
 }
 
-// Deviations are the sentences about the commands of this package for Compatibility.
-func Deviations() []string {
-	return []string{
-		"Commands that walk the whole keyspace (`KEYS`, `SCAN`, `DBSIZE`, `RANDOMKEY`, `FLUSHDB`, `FLUSHALL`) visit one shard after another while others serve clients: what they report is not one moment's state.",
-		"`SCAN` returns cursors of up to 63 bits and walks in another order; its guarantee is the same. `COMMAND` lists its rows by name.",
-		"`COMMAND INFO` and `COMMAND DOCS` carry our own summaries and complexities, and the `display_text` of 7.2, which 7.0 does not have.",
-		"`SET` also takes Valkey's `IFEQ`.",
-	}
+// deviations are the sentences about the commands of this package.
+var deviations = []string{
+	"`KEYS`, `SCAN`, `DBSIZE`, `RANDOMKEY`, `FLUSHDB` and `FLUSHALL` visit one shard after another while others serve clients: what they report is not one moment's state. `ASYNC` and `SYNC` are the same.",
+	"`SCAN` returns cursors of up to 63 bits and walks in another order; its guarantee is the same. `COMMAND` lists its rows by name.",
+	"`COMMAND INFO` and `COMMAND DOCS` carry our own summaries and complexities, and the `display_text` of 7.2, which 7.0 does not have.",
+	"`SET` also takes Valkey's `IFEQ`.",
+	"An error that repeats a word of the call cuts it: `EXPIRE`'s unknown options to 4096 bytes, where the original repeats them whole.",
 }

@@ -19,7 +19,7 @@ func TestReference(t *testing.T) {
 	}
 	for name, page := range map[string]string{
 		"commands.md": Reference(table),
-		"redis.md":    Compatibility(table, Deviations()...),
+		"redis.md":    Compatibility(table),
 	} {
 		path := filepath.Join("testdata", name)
 		if *update {
