@@ -127,7 +127,9 @@ func house(t *testing.T) []listed {
 	}
 }
 
-func ours(p listed) bool { return p.ImportPath == module || strings.HasPrefix(p.ImportPath, module+"/") }
+func ours(p listed) bool {
+	return p.ImportPath == module || strings.HasPrefix(p.ImportPath, module+"/")
+}
 
 func roomOf(importPath string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
