@@ -8,6 +8,7 @@ import (
 
 	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/internal/core"
+	"github.com/egalcluster/egal/slots/internal/keyspace"
 )
 
 // Timers of a Core.
@@ -90,7 +91,7 @@ func (c *Core) Receive(now time.Time, _ gossip.NodeID, m Message) {
 	case ViewChanged:
 		c.read(m.View)
 	case Released:
-		c.drop(SetOf(m.Slots))
+		c.grant(SetOf(m.Slots))
 	}
 	c.advance(now)
 }
@@ -158,7 +159,7 @@ func (c *Core) read(v *gossip.View) {
 			if d.claim == nil {
 				continue
 			}
-			c.epoch = max(c.epoch, d.claim.Epoch)
+			c.epoch = max(c.epoch, d.claim.highest())
 			if id != c.config.Self && len(c.others) < MaxServices-1 {
 				c.others = append(c.others, service{
 					id: id, claim: d.claim, status: m.Status, upNumber: m.UpNumber,
@@ -196,56 +197,142 @@ func (c *Core) adopt(v *gossip.View) {
 		return
 	}
 	if old, err := DecodeClaim(record); err == nil && old.Epoch > 0 {
-		c.reclaim(old.Slots, old.Epoch)
+		next := c.claim.clone()
+		next.Slots, next.Grants, next.Epoch = old.Slots, old.Grants, old.Epoch
+		c.amend(next)
 	}
 }
 
-// reclaim replaces the slots and the epoch of the claim.
-func (c *Core) reclaim(slots SlotSet, epoch uint64) {
-	next := *c.claim
-	next.Slots, next.Epoch = slots, epoch
-	c.claim = &next
-	c.epoch = max(c.epoch, epoch)
+// amend replaces the claim.
+func (c *Core) amend(next *Claim) {
+	c.claim = next
+	c.epoch = max(c.epoch, next.Epoch)
 }
 
-// drop takes slots out of the claim.
-func (c *Core) drop(slots SlotSet) {
-	if lost := c.claim.Slots.and(&slots); !lost.empty() {
-		c.reclaim(c.claim.Slots.minus(&lost), c.claim.Epoch)
+// grant gives slots that were asked for, and are not served any more, to whom they are placed with.
+func (c *Core) grant(released SlotSet) {
+	next := c.claim.clone()
+	released = released.and(&next.Slots)
+	for slot := range released.all() {
+		if to, ok := c.heir(slot); ok && next.grant(to, slot) {
+			next.Slots.Remove(slot)
+		}
 	}
+	c.amend(next)
 }
 
-// settleClaim gives way to stronger claims, parts equal epochs, and claims the slots that are placed here and claimed
-// by nobody.
+// heir is the service that a slot of this one should go to: the placement says so, and it is there to claim it.
+func (c *Core) heir(slot keyspace.Slot) (ServiceID, bool) {
+	if c.placement == nil {
+		return ServiceID{}, false
+	}
+	id, ok := c.placement.Owner(slot)
+	if !ok || id == c.config.Self {
+		return ServiceID{}, false
+	}
+	i := indexOf(c.others, id)
+	return id, i != nobody && c.others[i].reachable && c.others[i].status == gossip.StatusUp
+}
+
+// settleClaim gives way to stronger claims, forgets grants that were taken up, parts equal epochs, and claims what was
+// granted to this service, and what is placed here and free.
 func (c *Core) settleClaim() {
-	me := c.self()
-	var taken SlotSet
-	equal := false
+	services := c.services()
+	me := indexOf(services, c.config.Self)
+	r := rule(services, c.member)
+	next := c.claim.clone()
+	for slot := range c.claim.Slots.all() {
+		if by := r.by[slot]; r.favours[slot] != me {
+			next.Slots.Remove(slot)
+			next.receipt(services[by].id, services[by].claim.Epoch)
+		}
+	}
+	for i := range c.claim.Grants {
+		g := &c.claim.Grants[i]
+		to := indexOf(services, g.To)
+		for slot := range g.Slots.all() {
+			holder := r.by[slot]
+			if to != nobody && services[to].claim.has(slot) {
+				holder = to
+			}
+			if holder == me || holder == nobody {
+				continue
+			}
+			next.entry(g.To).Slots.Remove(slot)
+			next.receipt(services[holder].id, services[holder].claim.Epoch)
+		}
+	}
+	next.Grants = slices.DeleteFunc(next.Grants, func(g Grant) bool { return g.void() || !c.member(g.To.Node) })
+	if next.Epoch > 0 && c.contested(next.Epoch) || c.remembered() > next.Epoch {
+		next.Epoch = c.above(0)
+	}
+	c.amend(next)
+	if services[me].status == gossip.StatusUp {
+		c.claimMore(services, r, me)
+	}
+}
+
+// contested reports whether a service with a larger id has the same epoch, so that this one has to move on.
+func (c *Core) contested(epoch uint64) bool {
+	return slices.ContainsFunc(c.others, func(s service) bool {
+		return s.claim.Epoch == epoch && c.config.Self.Compare(s.id) < 0
+	})
+}
+
+// remembered is the highest epoch that others have receipts for, perhaps of an earlier life that left nothing else.
+func (c *Core) remembered() (epoch uint64) {
 	for i := range c.others {
-		other := &c.others[i]
-		taken = taken.or(&other.claim.Slots)
-		if other.wins(&me) {
-			c.drop(other.claim.Slots)
-		}
-		if other.claim.Epoch == c.claim.Epoch && c.config.Self.Compare(other.id) < 0 {
-			equal = true
+		for k := range c.others[i].claim.Grants {
+			if g := &c.others[i].claim.Grants[k]; g.To == c.config.Self {
+				epoch = max(epoch, g.Taken)
+			}
 		}
 	}
-	if equal && c.claim.Epoch > 0 {
-		c.reclaim(c.claim.Slots, c.above(0))
+	return epoch
+}
+
+// behind reports whether some service has a receipt of a claim that is not known here: claims of different services
+// arrive in any order, and a slot that seems free may be in the one that is missing.
+func (c *Core) behind(services []service) bool {
+	for i := range c.others {
+		for k := range c.others[i].claim.Grants {
+			g := &c.others[i].claim.Grants[k]
+			if g.Taken == 0 || g.To == c.config.Self || !c.member(g.To.Node) {
+				continue
+			}
+			if to := indexOf(services, g.To); to == nobody || services[to].claim.Epoch < g.Taken {
+				return true
+			}
+		}
 	}
-	if c.placement == nil || me.status != gossip.StatusUp {
-		return
+	return false
+}
+
+// claimMore claims what was granted to this service, and what is placed here and free, at a new epoch.
+func (c *Core) claimMore(services []service, r *ruling, me uint16) {
+	var placed SlotSet
+	place := 0
+	if c.placement != nil && !c.behind(services) {
+		placed, place, _ = c.placement.Of(c.config.Self)
 	}
-	placed, place, ok := c.placement.Of(c.config.Self)
-	if !ok {
-		return
+	next := c.claim.clone()
+	for slot := range keyspace.Slot(keyspace.Slots) {
+		free := r.by[slot] == nobody && placed.Has(slot)
+		granted := r.by[slot] != nobody && r.by[slot] != me && r.favours[slot] == me
+		if free || granted {
+			next.Slots.Add(slot)
+		}
 	}
-	free := placed.minus(&taken)
-	if free = free.minus(&c.claim.Slots); !free.empty() {
+	if next.Slots != c.claim.Slots {
 		// Services of one placement that claim at the same time take different epochs at once.
-		c.reclaim(c.claim.Slots.or(&free), c.above(place))
+		next.Epoch = c.above(place)
+		c.amend(next)
 	}
+}
+
+func (c *Core) member(id gossip.NodeID) bool {
+	_, ok := c.view.Member(id)
+	return ok
 }
 
 // above is an epoch above all seen.
@@ -287,7 +374,8 @@ func (c *Core) publishClaim(now time.Time) {
 
 // updateTable derives the table and hands it over if it says anything new.
 func (c *Core) updateTable() {
-	t := newTable(c.config.Self, c.services(), c.epoch)
+	services := c.services()
+	t := newTable(c.config.Self, services, rule(services, c.member), c.epoch)
 	_, known := c.view.Member(c.config.Self.Node)
 	t.isMember = known && !c.view.Cluster().IsZero()
 	t.placement = c.placement != nil
@@ -297,19 +385,18 @@ func (c *Core) updateTable() {
 	c.table, c.changed = t, true
 }
 
-// giveUp asks to release the slots that are placed elsewhere, with a service that is there to claim them.
+// giveUp asks to release the slots that are placed with another service. A slot that was granted to this one stays
+// until the grant is forgotten: two grants of one slot would contradict each other.
 func (c *Core) giveUp(now time.Time) {
-	var foreign SlotSet
-	if c.placement != nil {
-		ready := make([]bool, len(c.placement.services))
-		for i, id := range c.placement.services {
-			ready[i] = c.takes(id)
+	foreign := SlotSet{}
+	for slot := range c.claim.Slots.all() {
+		if _, ok := c.heir(slot); ok {
+			foreign.Add(slot)
 		}
-		for slot := range c.claim.Slots.all() {
-			if owner := c.placement.owners[slot]; owner != nobody && ready[owner] {
-				foreign.Add(slot)
-			}
-		}
+	}
+	for i := range c.others {
+		granted := c.others[i].claim.grantedTo(c.config.Self)
+		foreign = foreign.minus(&granted)
 	}
 	switch {
 	case foreign.empty():
@@ -318,12 +405,6 @@ func (c *Core) giveUp(now time.Time) {
 		c.release = foreign.Ranges()
 		c.askAt = now.Add(RetryRelease)
 	}
-}
-
-// takes reports whether another service is there to claim slots.
-func (c *Core) takes(id ServiceID) bool {
-	i, ok := slices.BinarySearchFunc(c.others, id, func(s service, id ServiceID) int { return s.id.Compare(id) })
-	return ok && c.others[i].reachable && c.others[i].status == gossip.StatusUp
 }
 
 // unclaimed reports whether nobody claims any slot.

@@ -8,8 +8,7 @@ type Message interface{ message() }
 // ViewChanged hands over a newer view of the fabric.
 type ViewChanged struct{ View *gossip.View }
 
-// Released answers Release: these slots were empty and are not served any more. Slots that were not asked for are
-// ignored.
+// Released answers Release: these slots were empty and are not served any more.
 type Released struct{ Slots []Range }
 
 func (ViewChanged) message() {}

@@ -59,8 +59,7 @@ func (p *Placement) Equal(other *Placement) bool {
 func (p *Placement) Encode() []byte {
 	b := wire.AppendUvarint(nil, uint64(len(p.services)))
 	for _, id := range p.services {
-		b = append(b, id.Node[:]...)
-		b = wire.AppendUvarint(b, uint64(id.Index))
+		b = appendServiceID(b, id)
 	}
 	runs := 1
 	for slot := 1; slot < keyspace.Slots; slot++ {
@@ -93,14 +92,7 @@ func DecodePlacement(record []byte) (*Placement, error) {
 	}
 	p := &Placement{}
 	for range r.Count(MaxServices, len(ServiceID{}.Node)+1) {
-		var id ServiceID
-		copy(id.Node[:], r.Raw(len(id.Node)))
-		index := r.Uvarint()
-		if index >= MaxServicesPerNode {
-			r.Fail(fmt.Errorf("%w: service %d of a node", wire.ErrMalformed, index))
-		}
-		id.Index = uint32(index)
-		p.services = append(p.services, id)
+		p.services = append(p.services, readServiceID(r))
 	}
 	if !distinct(p.services) {
 		r.Fail(fmt.Errorf("%w: a service is listed twice", wire.ErrMalformed))

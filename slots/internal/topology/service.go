@@ -18,6 +18,8 @@ const (
 	MaxServices = 65_535
 	// MaxServicesPerNode bounds ServiceID.Index: claims of higher ones are not looked for.
 	MaxServicesPerNode = 8
+	// MaxGrants is to how many services one service gives slots at a time.
+	MaxGrants = 256
 	// MaxHost is the longest announced host name in bytes.
 	MaxHost = 255
 	// MaxRecord is the longest encoded claim or placement in bytes.

@@ -64,9 +64,9 @@ const nobody = MaxServices
 // Table says who serves which slot, as one service sees it. It is immutable and safe for any goroutine. The zero Table
 // knows nobody.
 type Table struct {
-	nodes     []Node // sorted by id
-	owners    *[keyspace.Slots]uint16
-	self      int // index, -1: not there
+	nodes     []Node                  // sorted by id
+	owners    *[keyspace.Slots]uint16 // indices of nodes, or nobody
+	self      int                     // index, -1: not there
 	mine      SlotSet
 	assigned  int
 	served    int
@@ -200,19 +200,56 @@ func (a *service) wins(b *service) bool {
 	return a.id.Compare(b.id) < 0
 }
 
-// newTable derives the table of service self from all services, sorted by id.
-func newTable(self ServiceID, services []service, epoch uint64) *Table {
-	t := &Table{nodes: make([]Node, len(services)), owners: &[keyspace.Slots]uint16{}, self: -1, epoch: epoch}
-	for slot := range t.owners {
-		t.owners[slot] = nobody
+// ruling says for every slot whose word counts, and in whose favour: indices of services, or nobody.
+type ruling struct {
+	// by is the service with the strongest claim or grant; nobody: the slot is free.
+	by [keyspace.Slots]uint16
+	// favours is the service that may serve the slot: by itself, or whom it grants the slot; nobody: a service that is
+	// not announced.
+	favours [keyspace.Slots]uint16
+}
+
+// rule weighs all claims and grants. A grant to a node that is no member counts for nothing.
+func rule(services []service, member func(gossip.NodeID) bool) *ruling {
+	r := &ruling{}
+	for slot := range r.by {
+		r.by[slot], r.favours[slot] = nobody, nobody
 	}
 	for i := range services {
-		s := &services[i]
-		for slot := range s.claim.Slots.all() {
-			if other := t.owners[slot]; other == nobody || s.wins(&services[other]) {
-				t.owners[slot] = uint16(i)
+		state := func(slots *SlotSet, favoured uint16) {
+			for slot := range slots.all() {
+				if other := r.by[slot]; other == nobody || services[i].wins(&services[other]) {
+					r.by[slot], r.favours[slot] = uint16(i), favoured
+				}
 			}
 		}
+		claim := services[i].claim
+		state(&claim.Slots, uint16(i))
+		for g := range claim.Grants {
+			to := claim.Grants[g].To
+			if member(to.Node) {
+				state(&claim.Grants[g].Slots, indexOf(services, to))
+			}
+		}
+	}
+	return r
+}
+
+// indexOf finds a service among all, sorted by id; nobody when it is not there.
+func indexOf(services []service, id ServiceID) uint16 {
+	i, ok := slices.BinarySearchFunc(services, id, func(s service, id ServiceID) int { return s.id.Compare(id) })
+	if !ok {
+		return nobody
+	}
+	return uint16(i)
+}
+
+// newTable derives the table of service self from all services, sorted by id. The owner of a slot is whom the ruling
+// favours, once that service claims the slot.
+func newTable(self ServiceID, services []service, r *ruling, epoch uint64) *Table {
+	t := &Table{nodes: make([]Node, len(services)), owners: &r.favours, self: -1, epoch: epoch}
+	for i := range services {
+		s := &services[i]
 		t.nodes[i] = Node{
 			ID: s.id, Host: s.claim.Host, IP: s.claim.IP, Port: int(s.claim.Port), BusPort: int(s.claim.BusPort),
 			Epoch: s.claim.Epoch, Status: s.status, Reachable: s.reachable, Self: s.id == self,
@@ -222,10 +259,12 @@ func newTable(self ServiceID, services []service, epoch uint64) *Table {
 		}
 	}
 	for i, owner := range t.owners {
-		if owner == nobody {
+		slot := keyspace.Slot(i)
+		if owner == nobody || !services[owner].claim.Slots.Has(slot) {
+			t.owners[i] = nobody
 			continue
 		}
-		n, slot := &t.nodes[owner], keyspace.Slot(i)
+		n := &t.nodes[owner]
 		t.assigned++
 		if n.Reachable {
 			t.served++
