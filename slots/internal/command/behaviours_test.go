@@ -219,7 +219,7 @@ var commandBehaviours = map[string][]behaviour{
 		{"INFO uses sets and maps in RESP3", []string{`RESP3`, `COMMAND INFO object|help → [["object|help" 2 ~[loading stale] 0 0 0 ~[@keyspace @slow] ~[] ~[] ~[]]]`}},
 		{"DOCS documents, and leaves unknown names out", []string{
 			`RESP3`, `COMMAND DOCS what → {}`,
-			`COMMAND DOCS GETSET → {"getset" {"summary" "Replaces a string and returns what it was" "since" "1.0.0" "group" "string" "complexity" "O(1)" "doc_flags" ~[deprecated] "deprecated_since" "6.2.0" "replaced_by" "` + "`SET` with the `!GET` argument" + `" "arguments" [{"name" "key" "type" "key" "display_text" "key" "key_spec_index" 0} {"name" "value" "type" "string" "display_text" "value"}]}}`,
+			`COMMAND DOCS GETSET → {"getset" {"summary" "Replaces a string and returns what it was" "since" "1.0.0" "group" "string" "complexity" "O(1)" "doc_flags" ~[deprecated] "deprecated_since" "6.2.0" "replaced_by" "` + "`SET` with `GET`" + `" "arguments" [{"name" "key" "type" "key" "display_text" "key" "key_spec_index" 0} {"name" "value" "type" "string" "display_text" "value"}]}}`,
 		}},
 		{"LIST filters", []string{
 			`COMMAND LIST FILTERBY PATTERN SETR* → ["setrange"]`, `COMMAND LIST FILTERBY PATTERN object|* → ["object|encoding" "object|help" "object|refcount"]`, `COMMAND LIST FILTERBY ACLCAT dangerous → ["flushall" "flushdb" "keys"]`,

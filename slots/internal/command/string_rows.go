@@ -15,9 +15,16 @@ var stringRows = []Command{
 		Name: "set", Arity: -3, Flags: Write | DenyOOM, Group: "string", Since: "1.0.0",
 		Summary:    "Sets a key to a string, with conditions and an expiry",
 		Complexity: "O(1)",
-		History:    []Change{{"2.6.12", "Options EX, PX, NX and XX"}, {"6.0.0", "Option KEEPTTL"}, {"6.2.0", "Options GET, EXAT and PXAT"}, {"7.0.0", "NX and GET in one call"}},
+		History: []Change{
+			{"2.6.12", "Options EX, PX, NX and XX"},
+			{"6.0.0", "Option KEEPTTL"},
+			{"6.2.0", "Options GET, EXAT and PXAT"},
+			{"7.0.0", "NX and GET in one call"},
+		},
 		Categories: []string{"string"},
-		KeySpecs:   []KeySpec{{Notes: "With GET the old value is read, without it is only replaced", Flags: KeyReadWrite | KeyAccess | KeyUpdate | KeyVariable, Index: 1, KeyStep: 1}},
+		KeySpecs: []KeySpec{
+			{Notes: "With GET the old value is read, without it is only replaced", Flags: KeyReadWrite | KeyAccess | KeyUpdate | KeyVariable, Index: 1, KeyStep: 1},
+		},
 		Arguments: []Argument{
 			{Name: "key", Type: KeyArgument},
 			{Name: "value"},
@@ -121,7 +128,9 @@ var stringRows = []Command{
 		Summary:    "Returns a string and changes when its key expires",
 		Complexity: "O(1)",
 		Categories: []string{"string"},
-		KeySpecs:   []KeySpec{{Notes: "RW and UPDATE because it changes the TTL", Flags: KeyReadWrite | KeyAccess | KeyUpdate, Index: 1, KeyStep: 1}},
+		KeySpecs: []KeySpec{
+			{Notes: "The time to live may change", Flags: KeyReadWrite | KeyAccess | KeyUpdate, Index: 1, KeyStep: 1},
+		},
 		Arguments: []Argument{
 			{Name: "key", Type: KeyArgument},
 			{Name: "expiration", Type: OneOf, Optional: true, Arguments: []Argument{
@@ -147,7 +156,7 @@ var stringRows = []Command{
 		Name: "getset", Arity: 3, Flags: Write | DenyOOM | Fast, Group: "string", Since: "1.0.0",
 		Summary:    "Replaces a string and returns what it was",
 		Complexity: "O(1)",
-		Deprecated: "6.2.0", ReplacedBy: "`SET` with the `!GET` argument",
+		Deprecated: "6.2.0", ReplacedBy: "`SET` with `GET`",
 		Categories: []string{"string"},
 		KeySpecs:   []KeySpec{{Flags: KeyReadWrite | KeyAccess | KeyUpdate, Index: 1, KeyStep: 1}},
 		Arguments: []Argument{
