@@ -124,6 +124,7 @@ func (c *Core) receiveJoin(from Peer, p Packet, own delta) {
 		c.send(from, p.Boot, joinRefusal{ReasonFull})
 		return
 	}
+	c.nudge(p.Sender)
 	c.settle() // a leader admits the node here, so that the answer says so
 	if o, ok := c.owners.find(p.Sender); ok && o.about != nil {
 		from = o.about.addr
@@ -134,7 +135,7 @@ func (c *Core) receiveJoin(from Peer, p Packet, own delta) {
 }
 
 func (c *Core) receiveRefusal(from Peer, reason string) {
-	if !c.synced {
+	if !c.synced && (c.cluster.IsZero() || reason != ReasonRefused) {
 		c.report(JoinRefused{From: from, Reason: reason})
 	}
 }

@@ -181,6 +181,13 @@ func (c *Core) probe(p *peer) {
 	c.send(m.Addr, boot, c.question(p.sequence))
 }
 
+// nudge probes a peer at once that we take for unreachable and that has just spoken to us.
+func (c *Core) nudge(id NodeID) {
+	if p := c.peer(id); p != nil && (p.unreachable || !p.proven) && c.now.Sub(p.sentAt) >= c.cfg.RefusedInterval {
+		c.probe(p)
+	}
+}
+
 func (c *Core) question(sequence uint64) probe {
 	return probe{sequence: sequence, root: c.root, wall: c.now.UnixMicro()}
 }

@@ -39,7 +39,7 @@ func TestSim(t *testing.T) {
 		})
 	}
 	t.Logf("%d seeds: %+v", count, total)
-	if count >= 50 && (total.Writes == 0 || total.Cuts == 0 || total.Crashes == 0 || total.Restarts == 0 || total.Pauses == 0 || total.Leaves == 0 || total.Exchanges == 0) {
+	if count >= 50 && (total.Writes == 0 || total.Cuts == 0 || total.Crashes == 0 || total.Restarts == 0 || total.Pauses == 0 || total.Skews == 0 || total.Leaves == 0 || total.Exchanges == 0) {
 		t.Fatal("a fault or a class of operations was never played")
 	}
 }
@@ -102,8 +102,8 @@ func play(t complainer, seed uint64, alter func(Message) Message) (played swarm)
 func (c *cluster) disturb(choose *rand.Rand, played *swarm) {
 	n := c.nodes[choose.IntN(len(c.nodes))]
 	other := c.nodes[choose.IntN(len(c.nodes))]
-	action := choose.IntN(12)
-	if n.core == nil && action < 10 {
+	action := choose.IntN(13)
+	if n.core == nil && (action < 10 || action == 12) {
 		action = 10
 	}
 	switch action {
@@ -134,6 +134,9 @@ func (c *cluster) disturb(choose *rand.Rand, played *swarm) {
 		c.crash(n)
 	case 10:
 		c.restart(n, choose, played)
+	case 12:
+		played.Skews++
+		c.world.Skew(n.addr, time.Duration(choose.IntN(7200)-3600)*time.Second)
 	case 11:
 		if n.core != nil && len(c.running()) > 2 && n.core.synced {
 			played.Leaves++
@@ -190,6 +193,7 @@ func (c *cluster) repair(link sim.Link, played *swarm) {
 	c.world.SetLink(link)
 	choose := rand.New(rand.NewPCG(c.seed, 78))
 	for _, n := range c.nodes {
+		c.world.Skew(n.addr, 0)
 		c.restart(n, choose, played)
 	}
 }

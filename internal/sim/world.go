@@ -148,11 +148,11 @@ func (w *World[P, M, E]) Pause(p P, d time.Duration) {
 	}
 }
 
-// Skew makes the process's clock d ahead of the world's.
+// Skew makes the process's clock d ahead of the world's. The core is ticked: its shell notices the jump.
 func (w *World[P, M, E]) Skew(p P, d time.Duration) {
 	if target := w.processes[p]; target != nil {
-		target.skew = d
-		w.schedule(p, target)
+		target.skew, target.wake = d, w.now
+		w.push(event[P, M]{at: w.now, kind: tick, from: p, to: p, inside: target.number})
 	}
 }
 
