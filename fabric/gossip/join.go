@@ -126,8 +126,8 @@ func (c *Core) receiveJoin(from Peer, p Packet, own delta) {
 	}
 	c.nudge(p.Sender)
 	c.settle() // a leader admits the node here, so that the answer says so
-	if o, ok := c.owners.find(p.Sender); ok && o.about != nil {
-		from = o.about.addr
+	if asking := newOwner(own.owner, own.generation, own.upto, own.entries); asking.about != nil {
+		from = asking.about.addr
 	}
 	if c.mayAnswer() {
 		c.sendState(from, p.Boot, !p.Cluster.IsZero())

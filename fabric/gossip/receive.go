@@ -13,15 +13,17 @@ func (c *Core) receivePacket(from Peer, p Packet) {
 	case !toAnybody && p.ReceiverBoot != c.cfg.Boot:
 		c.metrics.DroppedBoot++
 		return
-	case known && sender.generation > p.Generation,
-		known && sender.generation == p.Generation && sender.about != nil && sender.about.boot != p.Boot:
+	}
+	if request, ok := p.body.(joinRequest); ok { // of an earlier process, too: the answer tells it so
+		c.receiveJoin(from, p, request.own)
+		return
+	}
+	if known && (sender.generation > p.Generation ||
+		sender.generation == p.Generation && sender.about != nil && sender.about.boot != p.Boot) {
 		c.metrics.DroppedStale++
 		return
 	}
 	switch b := p.body.(type) {
-	case joinRequest:
-		c.receiveJoin(from, p, b.own)
-		return
 	case joinRefusal:
 		c.receiveRefusal(from, b.reason)
 		return
