@@ -24,7 +24,7 @@ type world struct {
 	sequence uint64
 	machines []*machine
 	members  map[gossip.NodeID]*gossip.Member
-	cut      map[[2]int]bool
+	group    func(i int) bool // machines of different groups cannot reach each other; nil: all can
 	loss     float64
 	initial  int
 	founded  gossip.ClusterID
@@ -99,7 +99,7 @@ func (q *queue) Pop() any {
 func newWorld(seed uint64, initial int) *world {
 	return &world{
 		random: rand.New(rand.NewPCG(seed, 7)), now: time.UnixMilli(1_700_000_000_000), initial: initial,
-		members: map[gossip.NodeID]*gossip.Member{}, cut: map[[2]int]bool{}, founded: gossip.ClusterID{1},
+		members: map[gossip.NodeID]*gossip.Member{}, founded: gossip.ClusterID{1},
 	}
 }
 
@@ -141,7 +141,7 @@ func (w *world) add() *machine {
 	w.machines = append(w.machines, m)
 	w.members[m.id] = &gossip.Member{ID: m.id, UpNumber: uint64(len(w.machines)), Status: gossip.StatusUp}
 	for _, other := range w.machines {
-		if other.alive {
+		if other.alive && !w.cut(m, other) {
 			w.merge(m, other)
 		}
 	}
@@ -176,23 +176,20 @@ func (w *world) crash(m *machine, memory bool) {
 	w.notice()
 }
 
-// part cuts the machines into two groups.
+// part cuts the machines into two groups, those to come included.
 func (w *world) part(group func(i int) bool) {
-	clear(w.cut)
-	for i := range w.machines {
-		for j := range w.machines {
-			if group(i) != group(j) {
-				w.cut[[2]int{i, j}] = true
-			}
-		}
-	}
+	w.group = group
 	w.note("part")
 	w.notice()
 }
 
 func (w *world) heal() {
-	clear(w.cut)
+	w.group = nil
 	w.notice()
+}
+
+func (w *world) cut(a, b *machine) bool {
+	return w.group != nil && w.group(a.index) != w.group(b.index)
 }
 
 // notice lets every machine find out, each at its time, whom it can reach.
@@ -200,7 +197,7 @@ func (w *world) notice() {
 	for _, m := range w.machines {
 		w.after(w.between(time.Millisecond, 400*time.Millisecond), func() {
 			for _, other := range w.machines {
-				m.reach[other.index] = other.alive && !w.cut[[2]int{m.index, other.index}]
+				m.reach[other.index] = other.alive && !w.cut(m, other)
 			}
 			w.look(m)
 		})
@@ -221,7 +218,7 @@ func (w *world) spread(m *machine, owner gossip.NodeID) {
 
 func (w *world) send(m *machine, apply func(to *machine) bool) {
 	for _, to := range w.machines {
-		if to == m || w.cut[[2]int{m.index, to.index}] || w.random.Float64() < w.loss {
+		if to == m || w.cut(m, to) || w.random.Float64() < w.loss {
 			continue
 		}
 		life := to.life
@@ -237,7 +234,7 @@ func (w *world) send(m *machine, apply func(to *machine) bool) {
 func (w *world) gossip(m *machine) {
 	w.after(w.between(100*time.Millisecond, 300*time.Millisecond), func() {
 		other := w.machines[w.random.IntN(len(w.machines))]
-		if m.alive && other.alive && other != m && !w.cut[[2]int{m.index, other.index}] {
+		if m.alive && other.alive && other != m && !w.cut(m, other) {
 			if w.merge(m, other) {
 				w.look(m)
 			}
