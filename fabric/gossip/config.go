@@ -74,6 +74,7 @@ func (c Config) Validate() error {
 	fault(c.Fanout < 0 || c.Fanout > MaxFanout, "fanout %d is not within 1…%d", c.Fanout, MaxFanout)
 	fault(c.Coalesce < 0 || c.ProbeInterval < 0 || c.ProbeTimeout < 0 || c.RefusedInterval < 0 || c.Settle < 0 || c.JoinRetry < 0 || c.ProbeMisses < 0,
 		"a negative interval or count")
+	fault(c.View != nil && c.View.roster == nil, "the view is empty")
 	fault(c.Snapshot != nil && c.View != nil, "both a snapshot and a view")
 	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/egalcluster/egal/internal/core"
 	"github.com/egalcluster/egal/internal/hlc"
+	"github.com/egalcluster/egal/internal/invariant"
 )
 
 const (
@@ -132,7 +133,8 @@ func (c *Core) describe() {
 		c.writes.flushed = 0
 		c.replaceOwner(before, fresh)
 	}
-	c.writeOwn(keyNode, described.encode(), false)
+	err := c.writeOwn(keyNode, described.encode(), false)
+	invariant.Check(err == nil, "a node can describe itself: Validate bounds what it says")
 }
 
 // self is this node's own state; never nil after New has called describe.

@@ -1,2 +1,95 @@
-// Package gossip is a decentralised membership and state dissemination protocol.
+// Package gossip is decentralised cluster membership and state dissemination: every node keeps what every node says
+// of itself, a shared last-writer-wins map, and an opinion of who is there, and all nodes come to agree without a
+// centre.
+//
+// # Model
+//
+// A node has an identity for ever (NodeID), a number for every start of its process (BootID) and a generation that
+// grows with every start. The replicated state has two parts:
+//
+//   - Own state. Each node writes keys about itself, and nobody else does: its clock is (generation, version), the
+//     higher one is the newer one, and no conflict is possible. A later generation replaces all that an earlier one
+//     wrote. Who a node is and what its failure detector finds are such keys ("node", "fd").
+//   - The shared map. Any node writes any key; each write carries a hybrid-clock stamp and the writer's id, and the
+//     newest (stamp, id) wins everywhere. A write supersedes what its writer's view shows, whatever the clocks say.
+//     A node whose clock is more than 500 ms off the median of its peers' does not write here.
+//
+// From them every node computes the member list. A node that has joined is Joining by its own state; the leader (see
+// View.Leader) writes the shared key "member/<id>" that makes it Up and gives it its number, and the one that
+// removes who said goodbye. The leader does nothing else. Members that do not answer are unreachable, and remain
+// members.
+//
+// # How news spreads
+//
+// Writes received before one Ready make one rumor, which goes out at once; after a burst of 4, at most one in
+// Config.Coalesce. A rumor orders the members in its own way. Who holds an interval of this order cuts it into k+1
+// parts of equal member count, keeps its own, goes on cutting that, and hands every other part, with the payload, to
+// the part's first member. With equal views and no loss every member gets the payload exactly once: n-1 payloads, in
+// ceil(log_{k+1} n) rounds of k parts each.
+//
+// A lost part is not repeated. Probes and answers carry the root, a hash of all state; when two roots stay unequal
+// over Config.Settle, or change and stay unequal for a second, the prober sends its whole state over a stream and
+// gets the other's back if that holds more.
+//
+// # Who is there
+//
+// With up to 9 members everybody probes everybody, else each node its 8 successors on a hash ring of ids, passing
+// over unreachable ones. ProbeMisses unanswered probes make a member unreachable, one answer makes it reachable.
+// A refused connection shortens the time between probes to Config.RefusedInterval. A node that notices a deadline
+// more than 500 ms late was itself away, and forgives everybody. What a node finds it writes into its own state;
+// about members that it does not probe it believes a majority of their monitors, at least two of them, not counting
+// monitors that two others report. Unreachable members and unused seeds are probed for ever: a healed partition
+// merges by itself.
+//
+// # Life of a Core
+//
+//	core, err := gossip.New(gossip.Config{ID: id, Boot: boot, Generation: generation, Addr: addr}, now)
+//	core.Receive(now, addr, gossip.Join{Seeds: seeds})   // or Found{cluster}, or Config.Snapshot of an earlier run
+//	for {
+//		ready := core.Ready()
+//		// send ready.Send (a Packet over a stream when Reliable), look at ready.Notify
+//		// wait until core.Next(), or for a packet or a request; then Tick or Receive
+//	}
+//
+// A node asks its seeds over streams, with the zero receiver boot and the zero cluster; the answer is the cluster's
+// state. Rumors that overtake it wait. A node that starts from a snapshot is in its cluster at once, holds everybody
+// for unproven until they answer, and asks the members and its seeds for what it has missed. Nodes of different
+// clusters never exchange state. Of two processes with one id the later one stays; the earlier reports Superseded
+// and falls silent, as a core does after Leave.
+//
+// # Concurrency
+//
+// A Core is owned by one goroutine. A View is immutable and may be read by any; views share what did not change.
+//
+// # Invariants
+//
+// No replica holds what its owner did not write. A replica's (generation, version) of an owner never goes back, and
+// it has every live key up to that version, whatever was lost, doubled or reordered. Merging is commutative,
+// associative and idempotent. After the last write, in a whole network, all roots become equal. Packets for another
+// process, of an earlier process or of another cluster change nothing. Equal inputs give equal outputs. No packet
+// makes a list or map grow beyond its bound. sim_test.go checks them under loss, duplication, reordering, cuts,
+// crashes, restarts, pauses and wrong clocks.
+//
+// # Limits
+//
+//	MaxMembers 131,072                      members, those that left included
+//	MaxKey 256 B, MaxValue 64 KiB           keys and values, own and shared
+//	MaxOwnKeys 1024, MaxOwnBytes 256 KiB    what a node may write about itself
+//	MaxShared 65,536, MaxSharedBytes 64 MiB the shared map at an origin; replicas take twice as much
+//	TombstoneLife 24 h                      how long deleted shared keys are remembered
+//	MaxDatagram 1200 B, MaxPacket 1 MiB     packets
+//	MaxFanout 64, MaxSeeds 64, MaxRoles 64  configuration
+//	4096 rumors of 16 intervals, 256 gaps   remembered per node; the oldest is forgotten, full exchange heals
+//	64 joins, 256 early packets             waiting for a cluster; more are dropped
+//	64 answers with state, 1 exchange       per 100 ms
+//
+// # Deviations
+//
+//   - A rumor's seed is made of its id instead of travelling with it.
+//   - Own deletions travel in deltas and are not stored: a replica that has missed one takes the owner's whole state.
+//   - There are no receipts and no repair of rumors, no digests finer than the root, no helpers for probes, and no
+//     policy that takes unreachable members down; packets are neither encrypted nor authenticated.
+//
+// Read on in core.go (the machine), state.go and shared.go (what is replicated), inr.go (how it spreads), probe.go
+// (who is there), join.go (how nodes come and go), packet.go (the wire format).
 package gossip

@@ -26,10 +26,14 @@ func samples() []Packet {
 	id := rumorID{origin: nodeID(1), generation: 3, sequence: 1}
 	var packets []Packet
 	for _, b := range []body{
-		probe{sequence: 1, root: 2, wall: 3}, ack{sequence: math.MaxUint64, root: 2, wall: -3},
-		rumor{id: id, span: wholeSpan, payload: batch}, rumor{id: id, span: span{5, 5}, payload: &payload{}},
-		joinRequest{own: whole}, joinRefusal{ReasonNoCluster},
-		stateChunk{root: 1, last: true, answer: true, owners: []delta{whole}, shared: list}, stateChunk{},
+		probe{sequence: 1, root: 2, wall: 3},
+		ack{sequence: math.MaxUint64, root: 2, wall: -3},
+		rumor{id: id, span: wholeSpan, payload: batch},
+		rumor{id: id, span: span{5, 5}, payload: &payload{}},
+		joinRequest{own: whole},
+		joinRefusal{ReasonNoCluster},
+		stateChunk{root: 1, last: true, answer: true, owners: []delta{whole}, shared: list},
+		stateChunk{},
 	} {
 		packets = append(packets, Packet{Cluster: testCluster, Sender: nodeID(1), Generation: 3, Boot: 1, ReceiverBoot: 2, body: b})
 	}

@@ -27,9 +27,11 @@ import (
 // Links have a latency of 1 ms; every command prints the events that followed.
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		t.Helper()
 		s := &scenario{cluster: newCluster(t, 1, sim.Link{Latency: time.Millisecond})}
 		s.cluster.events = s.note
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			t.Helper()
 			s.cluster.t = t
 			s.out.Reset()
 			s.do(t, d)
@@ -82,7 +84,16 @@ func option(d *datadriven.TestData, name string) string {
 	return ""
 }
 
+// number reads an option; 0 when it is not there.
+func number(d *datadriven.TestData, name, format string) (n int) {
+	if _, err := fmt.Sscanf(option(d, name), format, &n); err != nil {
+		return 0
+	}
+	return n
+}
+
 func (s *scenario) do(t *testing.T, d *datadriven.TestData) {
+	t.Helper()
 	c := s.cluster
 	numbers := s.nodes(d)
 	tell := func(m Message) {
@@ -108,9 +119,7 @@ func (s *scenario) do(t *testing.T, d *datadriven.TestData) {
 	case "found":
 		tell(Found{ClusterID{byte(numbers[0])}})
 	case "join":
-		var seed int
-		fmt.Sscanf(option(d, "seed"), "n%d", &seed)
-		tell(Join{Seeds: []Peer{s.node(seed).addr}})
+		tell(Join{Seeds: []Peer{s.node(number(d, "seed", "n%d")).addr}})
 	case "leave":
 		tell(Leave{})
 	case "own":
@@ -143,9 +152,7 @@ func (s *scenario) do(t *testing.T, d *datadriven.TestData) {
 	case "heal":
 		c.world.Heal()
 	case "loss":
-		var percent int
-		fmt.Sscanf(option(d, "share"), "%d", &percent)
-		c.world.SetLink(sim.Link{Latency: time.Millisecond, Loss: float64(percent) / 100})
+		c.world.SetLink(sim.Link{Latency: time.Millisecond, Loss: float64(number(d, "share", "%d")) / 100})
 	case "run":
 		c.run(duration("for"))
 	case "converge":
@@ -155,7 +162,7 @@ func (s *scenario) do(t *testing.T, d *datadriven.TestData) {
 	case "members":
 		s.members()
 	case "show":
-		s.show(key, option(d, "owner"))
+		s.show(key, number(d, "owner", "n%d"))
 	case "traffic":
 		for _, kind := range []string{"rumor", "joinRequest", "joinRefusal", "stateChunk"} {
 			fmt.Fprintf(&s.out, "%s %d\n", kind, c.sends["gossip."+kind])
@@ -204,14 +211,12 @@ func (s *scenario) members() {
 	}
 }
 
-func (s *scenario) show(key, owner string) {
+func (s *scenario) show(key string, owner int) {
 	for _, n := range s.cluster.running() {
 		v := n.core.View()
 		value, _, ok := v.Shared(key)
-		if owner != "" {
-			var number int
-			fmt.Sscanf(owner, "n%d", &number)
-			value, ok = v.Own(nodeID(number), key)
+		if owner != 0 {
+			value, ok = v.Own(nodeID(owner), key)
 		}
 		if ok {
 			fmt.Fprintf(&s.out, "n%d has %q\n", n.number, value)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -222,10 +223,7 @@ func TestATableIsAMapWithSnapshots(t *testing.T) {
 				delete(model, key)
 			case 1:
 				table.freeze()
-				snapshot, frozen = table, map[string]*shared{}
-				for k, v := range model {
-					frozen[k] = v
-				}
+				snapshot, frozen = table, maps.Clone(model)
 			default:
 				s := newShared(key, nil, false, 1, NodeID{})
 				table.put(s)

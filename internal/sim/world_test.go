@@ -118,13 +118,23 @@ func TestFaults(t *testing.T) {
 		want string
 	}{
 		{"a message takes the latency", slow, func(w *World[int, string, string]) { w.send(1, 2, "a") }, "[1ms 2 got a of 1]"},
-		{"equal times keep the order of sending", slow, func(w *World[int, string, string]) { w.send(1, 2, "a"); w.send(1, 2, "b") },
-			"[1ms 2 got a of 1 1ms 2 got b of 1]"},
+		{
+			"equal times keep the order of sending", slow, func(w *World[int, string, string]) { w.send(1, 2, "a"); w.send(1, 2, "b") },
+			"[1ms 2 got a of 1 1ms 2 got b of 1]",
+		},
 		{"a lossy link", Link{Latency: time.Millisecond, Loss: 1}, func(w *World[int, string, string]) { w.send(1, 2, "a") }, "[]"},
-		{"a duplicating link", Link{Latency: time.Millisecond, Duplicate: 1}, func(w *World[int, string, string]) { w.send(1, 2, "a") },
-			"[1ms 2 got a of 1 2ms 2 got a of 1]"},
-		{"a reordering link", Link{Latency: time.Millisecond, Reorder: 1}, func(w *World[int, string, string]) { w.send(1, 2, "a") },
-			"[5ms 2 got a of 1]"},
+		{
+			"a duplicating link",
+			Link{Latency: time.Millisecond, Duplicate: 1},
+			func(w *World[int, string, string]) { w.send(1, 2, "a") },
+			"[1ms 2 got a of 1 2ms 2 got a of 1]",
+		},
+		{
+			"a reordering link",
+			Link{Latency: time.Millisecond, Reorder: 1},
+			func(w *World[int, string, string]) { w.send(1, 2, "a") },
+			"[5ms 2 got a of 1]",
+		},
 		{"a stream on a bad link", Link{Latency: time.Millisecond, Loss: 1, Duplicate: 1, Reorder: 1}, func(w *World[int, string, string]) {
 			w.Reliable(func(string) bool { return true })
 			w.send(1, 2, "a")
@@ -134,8 +144,10 @@ func TestFaults(t *testing.T) {
 		{"a healed link", slow, func(w *World[int, string, string]) { w.Cut(1, 2); w.Heal(); w.send(1, 2, "a") }, "[1ms 2 got a of 1]"},
 		{"a paused process hears later", slow, func(w *World[int, string, string]) { w.Pause(2, time.Second); w.send(1, 2, "a") }, "[1s 2 got a of 1]"},
 		{"a crashed process hears nothing", slow, func(w *World[int, string, string]) { w.send(1, 2, "a"); w.Remove(2) }, "[]"},
-		{"its successor does", slow, func(w *World[int, string, string]) { w.send(1, 2, "a"); w.Remove(2); w.Add(2, &echo{name: 3}) },
-			"[1ms 3 got a of 1]"},
+		{
+			"its successor does", slow, func(w *World[int, string, string]) { w.send(1, 2, "a"); w.Remove(2); w.Add(2, &echo{name: 3}) },
+			"[1ms 3 got a of 1]",
+		},
 		{"a request dies with its process", slow, func(w *World[int, string, string]) {
 			w.Inject(2, "a")
 			w.Remove(2)
