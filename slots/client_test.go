@@ -25,24 +25,16 @@ func engines() []string {
 	return []string{EngineNet}
 }
 
-// eachEngine runs a test with every engine.
-func eachEngine(t *testing.T, test func(t *testing.T, engine string)) {
-	t.Helper()
-	for _, engine := range engines() {
-		t.Run(engine, func(t *testing.T) { test(t, engine) })
-	}
-}
-
 // start runs a service for the length of a test.
-func start(t testing.TB, config Config) *Service {
-	t.Helper()
-	s, err := Start(t.Context(), config)
+func start(tb testing.TB, config Config) *Service {
+	tb.Helper()
+	s, err := Start(tb.Context(), config)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
@@ -55,17 +47,17 @@ type client struct {
 	in   *bufio.Reader
 }
 
-func dial(t testing.TB, s *Service) *client {
-	t.Helper()
+func dial(tb testing.TB, s *Service) *client {
+	tb.Helper()
 	conn, err := net.DialTimeout("tcp", s.Addr().String(), patience)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
+	tb.Cleanup(func() { _ = conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &client{t: t, conn: conn.(*net.TCPConn), in: bufio.NewReader(conn)}
+	return &client{t: tb, conn: conn.(*net.TCPConn), in: bufio.NewReader(conn)}
 }
 
 func (c *client) send(text string) {
@@ -157,11 +149,11 @@ func encode(words ...string) string {
 }
 
 // eventually waits until a condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 	for deadline := time.Now().Add(patience); !holds(); runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %v", what, patience)
+			tb.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }

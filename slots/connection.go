@@ -80,8 +80,8 @@ func (s *Service) admit(c *connection) bool {
 	return true
 }
 
-// grow makes room for more input behind what is there: at least a quarter of it is free after, and no more than what
-// has been received is ever added, so that nothing is allocated because a client announces it.
+// grow makes room for more input behind what is there, by doubling: what is allocated follows what was received, never
+// what a client announces. It stops at the limit and one read more.
 func grow(b []byte, limit int) []byte {
 	if free := cap(b) - len(b); free >= firstBuffer || free > 0 && cap(b) >= limit+readSize {
 		return b

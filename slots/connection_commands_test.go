@@ -25,47 +25,49 @@ func converse(t *testing.T, c *client, rows []exchange) {
 }
 
 func TestConnectionCommands(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		c := dial(t, start(t, Config{Engine: engine}))
-		converse(t, c, []exchange{
-			{"PING", "+PONG"},
-			{"PING hello", "hello"},
-			{"PING a b", "-ERR wrong number of arguments for 'ping' command"},
-			{"ECHO hello", "hello"},
-			{"HELLO", hello2},
-			{"HELLO 1", "-NOPROTO unsupported protocol version"},
-			{"HELLO 4", "-NOPROTO unsupported protocol version"},
-			{"HELLO two", "-ERR Protocol version is not an integer or out of range"},
-			{"HELLO 3 wrong", "-ERR Syntax error in HELLO option 'wrong'"},
-			{"HELLO 3 AUTH default", "-ERR Syntax error in HELLO option 'AUTH'"},
-			{"HELLO 3 AUTH nobody secret", "-WRONGPASS invalid username-password pair or user is disabled."},
-			{"HELLO 3 SETNAME \x7f", "-ERR Client names cannot contain spaces, newlines or special characters."},
-			{"CLIENT GETNAME", "$-1"},
-			{"HELLO 3 AUTH default secret SETNAME me", hello3},
-			{"CLIENT GETNAME", "me"},
-			{"GET nothing", "_"},
-			{"HELLO 2", hello2},
-			{"GET nothing", "$-1"},
-			{"SELECT 16", "-ERR DB index is out of range"},
-			{"SELECT -1", "-ERR DB index is out of range"},
-			{"SELECT one", "-ERR value is not an integer or out of range"},
-			{"SELECT 2147483648", "-ERR value is out of range, value must between -2147483648 and 2147483647"},
-			{"SET k 0", "+OK"},
-			{"SELECT 15", "+OK"},
-			{"GET k", "$-1"},
-			{"AUTH secret", "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"},
-			{"AUTH default secret", "+OK"},
-			{"AUTH nobody secret", "-WRONGPASS invalid username-password pair or user is disabled."},
-			{"AUTH a b c", "-ERR syntax error"},
-			{"HELLO 3", hello3},
-			{"RESET", "+RESET"},
-			{"GET nothing", "$-1"},
-			{"GET k", "0"},
-			{"CLIENT GETNAME", "$-1"},
-			{"QUIT now please", "+OK"},
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			c := dial(t, start(t, Config{Engine: engine}))
+			converse(t, c, []exchange{
+				{"PING", "+PONG"},
+				{"PING hello", "hello"},
+				{"PING a b", "-ERR wrong number of arguments for 'ping' command"},
+				{"ECHO hello", "hello"},
+				{"HELLO", hello2},
+				{"HELLO 1", "-NOPROTO unsupported protocol version"},
+				{"HELLO 4", "-NOPROTO unsupported protocol version"},
+				{"HELLO two", "-ERR Protocol version is not an integer or out of range"},
+				{"HELLO 3 wrong", "-ERR Syntax error in HELLO option 'wrong'"},
+				{"HELLO 3 AUTH default", "-ERR Syntax error in HELLO option 'AUTH'"},
+				{"HELLO 3 AUTH nobody secret", "-WRONGPASS invalid username-password pair or user is disabled."},
+				{"HELLO 3 SETNAME \x7f", "-ERR Client names cannot contain spaces, newlines or special characters."},
+				{"CLIENT GETNAME", "$-1"},
+				{"HELLO 3 AUTH default secret SETNAME me", hello3},
+				{"CLIENT GETNAME", "me"},
+				{"GET nothing", "_"},
+				{"HELLO 2", hello2},
+				{"GET nothing", "$-1"},
+				{"SELECT 16", "-ERR DB index is out of range"},
+				{"SELECT -1", "-ERR DB index is out of range"},
+				{"SELECT one", "-ERR value is not an integer or out of range"},
+				{"SELECT 2147483648", "-ERR value is out of range, value must between -2147483648 and 2147483647"},
+				{"SET k 0", "+OK"},
+				{"SELECT 15", "+OK"},
+				{"GET k", "$-1"},
+				{"AUTH secret", "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"},
+				{"AUTH default secret", "+OK"},
+				{"AUTH nobody secret", "-WRONGPASS invalid username-password pair or user is disabled."},
+				{"AUTH a b c", "-ERR syntax error"},
+				{"HELLO 3", hello3},
+				{"RESET", "+RESET"},
+				{"GET nothing", "$-1"},
+				{"GET k", "0"},
+				{"CLIENT GETNAME", "$-1"},
+				{"QUIT now please", "+OK"},
+			})
+			c.expectEnd()
 		})
-		c.expectEnd()
-	})
+	}
 }
 
 func TestClientCommands(t *testing.T) {
@@ -121,96 +123,104 @@ func TestClientCommands(t *testing.T) {
 }
 
 func TestClientReply(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		c := dial(t, start(t, Config{Engine: engine}))
-		c.send(encode("CLIENT", "REPLY", "SKIP") + encode("ECHO", "unheard") + encode("ECHO", "heard"))
-		c.expect("$5\r\nheard\r\n")
-		c.send(encode("CLIENT", "REPLY", "OFF") + encode("ECHO", "unheard") + encode("WRONG") + encode("CLIENT", "REPLY", "SKIP") +
-			encode("ECHO", "unheard") + encode("CLIENT", "REPLY", "ON") + encode("ECHO", "heard"))
-		c.expect("+OK\r\n$5\r\nheard\r\n")
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			c := dial(t, start(t, Config{Engine: engine}))
+			c.send(encode("CLIENT", "REPLY", "SKIP") + encode("ECHO", "unheard") + encode("ECHO", "heard"))
+			c.expect("$5\r\nheard\r\n")
+			c.send(encode("CLIENT", "REPLY", "OFF") + encode("ECHO", "unheard") + encode("WRONG") + encode("CLIENT", "REPLY", "SKIP") +
+				encode("ECHO", "unheard") + encode("CLIENT", "REPLY", "ON") + encode("ECHO", "heard"))
+			c.expect("+OK\r\n$5\r\nheard\r\n")
+		})
+	}
 }
 
 func TestClientKill(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine, Loops: 2})
-		c := dial(t, s)
-		converse(t, c, []exchange{
-			{"CLIENT KILL nobody", "-ERR No such client"},
-			{"CLIENT KILL 1.2.3.4:5", "-ERR No such client"},
-			{"CLIENT KILL ID 0", "-ERR client-id should be greater than 0"},
-			{"CLIENT KILL ID x", "-ERR client-id should be greater than 0"},
-			{"CLIENT KILL ID 99", ":0"},
-			{"CLIENT KILL ID 1", ":0"},
-			{"CLIENT KILL TYPE pirate", "-ERR Unknown client type 'pirate'"},
-			{"CLIENT KILL TYPE pubsub SKIPME no", ":0"},
-			{"CLIENT KILL USER nobody", "-ERR No such user 'nobody'"},
-			{"CLIENT KILL SKIPME maybe", "-ERR syntax error"},
-			{"CLIENT KILL ID 1 SKIPME", "-ERR syntax error"},
-			{"CLIENT KILL COLOR red", "-ERR syntax error"},
-			{"CLIENT KILL USER default ADDR 1:2 LADDR 3:4 SKIPME no", ":0"},
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine, Loops: 2})
+			c := dial(t, s)
+			converse(t, c, []exchange{
+				{"CLIENT KILL nobody", "-ERR No such client"},
+				{"CLIENT KILL 1.2.3.4:5", "-ERR No such client"},
+				{"CLIENT KILL ID 0", "-ERR client-id should be greater than 0"},
+				{"CLIENT KILL ID x", "-ERR client-id should be greater than 0"},
+				{"CLIENT KILL ID 99", ":0"},
+				{"CLIENT KILL ID 1", ":0"},
+				{"CLIENT KILL TYPE pirate", "-ERR Unknown client type 'pirate'"},
+				{"CLIENT KILL TYPE pubsub SKIPME no", ":0"},
+				{"CLIENT KILL USER nobody", "-ERR No such user 'nobody'"},
+				{"CLIENT KILL SKIPME maybe", "-ERR syntax error"},
+				{"CLIENT KILL ID 1 SKIPME", "-ERR syntax error"},
+				{"CLIENT KILL COLOR red", "-ERR syntax error"},
+				{"CLIENT KILL USER default ADDR 1:2 LADDR 3:4 SKIPME no", ":0"},
+			})
+			victim := func() *client {
+				v := dial(t, s)
+				v.check("PING", "+PONG")
+				return v
+			}
+			first, second, third := victim(), victim(), victim()
+			c.check("CLIENT KILL "+first.conn.LocalAddr().String(), "+OK")
+			first.expectEnd()
+			c.check("CLIENT KILL ID "+strings.TrimPrefix(second.call("CLIENT ID"), ":"), ":1")
+			second.expectEnd()
+			c.check("CLIENT KILL TYPE normal LADDR "+s.Addr().String(), ":1")
+			third.expectEnd()
+			c.check("CLIENT KILL USER default SKIPME no", ":1")
+			c.expectEnd()
+			eventually(t, "all clients are gone", func() bool { return s.Metrics().Clients == 0 })
 		})
-		victim := func() *client {
-			v := dial(t, s)
-			v.check("PING", "+PONG")
-			return v
-		}
-		first, second, third := victim(), victim(), victim()
-		c.check("CLIENT KILL "+first.conn.LocalAddr().String(), "+OK")
-		first.expectEnd()
-		c.check("CLIENT KILL ID "+strings.TrimPrefix(second.call("CLIENT ID"), ":"), ":1")
-		second.expectEnd()
-		c.check("CLIENT KILL TYPE normal LADDR "+s.Addr().String(), ":1")
-		third.expectEnd()
-		c.check("CLIENT KILL USER default SKIPME no", ":1")
-		c.expectEnd()
-		eventually(t, "all clients are gone", func() bool { return s.Metrics().Clients == 0 })
-	})
+	}
 }
 
 func TestClientPause(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine, Loops: 2})
-		c, other := dial(t, s), dial(t, s)
-		converse(t, c, []exchange{
-			{"CLIENT PAUSE x", "-ERR timeout is not an integer or out of range"},
-			{"CLIENT PAUSE -1", "-ERR timeout is negative"},
-			{"CLIENT PAUSE 1 some", "-ERR CLIENT PAUSE mode must be WRITE or ALL"},
-			{"CLIENT PAUSE 1 all x", "-ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP."},
-			{"SET k old", "+OK"},
-			{"CLIENT PAUSE 3600000 WRITE", "+OK"},
-			{"GET k", "old"},
-		})
-		other.send(encode("GET", "k") + encode("SET", "k", "new") + encode("GET", "k"))
-		other.expect("$3\r\nold\r\n")
-		c.check("GET k", "old")
-		c.check("CLIENT UNPAUSE", "+OK")
-		other.expect("+OK\r\n$3\r\nnew\r\n")
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine, Loops: 2})
+			c, other := dial(t, s), dial(t, s)
+			converse(t, c, []exchange{
+				{"CLIENT PAUSE x", "-ERR timeout is not an integer or out of range"},
+				{"CLIENT PAUSE -1", "-ERR timeout is negative"},
+				{"CLIENT PAUSE 1 some", "-ERR CLIENT PAUSE mode must be WRITE or ALL"},
+				{"CLIENT PAUSE 1 all x", "-ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP."},
+				{"SET k old", "+OK"},
+				{"CLIENT PAUSE 3600000 WRITE", "+OK"},
+				{"GET k", "old"},
+			})
+			other.send(encode("GET", "k") + encode("SET", "k", "new") + encode("GET", "k"))
+			other.expect("$3\r\nold\r\n")
+			c.check("GET k", "old")
+			c.check("CLIENT UNPAUSE", "+OK")
+			other.expect("+OK\r\n$3\r\nnew\r\n")
 
-		before := time.Now()
-		c.check("CLIENT PAUSE 50", "+OK") // all commands, so its end is its only end
-		other.check("PING", "+PONG")
-		c.check("PING", "+PONG")
-		if waited := time.Since(before); waited < 50*time.Millisecond {
-			t.Errorf("the pause of 50 ms ended after %v", waited)
-		}
-	})
+			before := time.Now()
+			c.check("CLIENT PAUSE 50", "+OK") // all commands, so its end is its only end
+			other.check("PING", "+PONG")
+			c.check("PING", "+PONG")
+			if waited := time.Since(before); waited < 49*time.Millisecond { // the clock counts whole milliseconds
+				t.Errorf("the pause of 50 ms ended after %v", waited)
+			}
+		})
+	}
 }
 
 func TestClosingAPausedServiceEndsIt(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s, err := Start(t.Context(), Config{Engine: engine})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := dial(t, s)
-		c.check("CLIENT PAUSE 3600000", "+OK")
-		c.send(encode("PING"))
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		c.expectEnd()
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s, err := Start(t.Context(), Config{Engine: engine})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := dial(t, s)
+			c.check("CLIENT PAUSE 3600000", "+OK")
+			c.send(encode("PING"))
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			c.expectEnd()
+		})
+	}
 }
 
 func TestUnknownCommands(t *testing.T) {
@@ -227,32 +237,54 @@ func TestUnknownCommands(t *testing.T) {
 }
 
 func TestCallsOfManyKeysFromAllSidesNeverWaitForEachOther(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine, Loops: 4})
-		const callers, rounds = 8, 300
-		done := make(chan error, callers)
-		for i := range callers {
-			c := dial(t, s)
-			go func() {
-				var calls, want strings.Builder
-				for round := range rounds {
-					a, b := fmt.Sprint("k", (i*7+round)%13), fmt.Sprint("k", (i*5+3*round)%13)
-					calls.WriteString(encode("MSET", a, "v", b, "v", "x", "v") + encode("EXISTS", b, a, "x"))
-					want.WriteString("+OK\r\n:3\r\n")
-				}
-				go c.send(calls.String())
-				got := make([]byte, want.Len())
-				_, err := io.ReadFull(c.in, got)
-				if err == nil && string(got) != want.String() {
-					err = fmt.Errorf("got %.100q", got)
-				}
-				done <- err
-			}()
-		}
-		for range callers {
-			if err := <-done; err != nil {
-				t.Error(err)
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine, Loops: 4})
+			const callers, rounds = 8, 300
+			done := make(chan error, callers)
+			for i := range callers {
+				c := dial(t, s)
+				go func() {
+					var calls, want strings.Builder
+					for round := range rounds {
+						a, b := fmt.Sprint("k", (i*7+round)%13), fmt.Sprint("k", (i*5+3*round)%13)
+						calls.WriteString(encode("MSET", a, "v", b, "v", "x", "v") + encode("EXISTS", b, a, "x"))
+						want.WriteString("+OK\r\n:3\r\n")
+					}
+					go c.send(calls.String())
+					got := make([]byte, want.Len())
+					_, err := io.ReadFull(c.in, got)
+					if err == nil && string(got) != want.String() {
+						err = fmt.Errorf("got %.100q", got)
+					}
+					done <- err
+				}()
 			}
-		}
+			for range callers {
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+func TestTheConnectionTellsThatItIsAClusters(t *testing.T) {
+	cluster := startTestCluster(t, 1, nil)
+	c := dial(t, cluster.services[0])
+	converse(t, c, []exchange{
+		{"HELLO 2", strings.Replace(hello2, "standalone", "cluster", 1)},
+		{"SELECT 0", "+OK"},
+		{"SELECT 1", "-ERR SELECT is not allowed in cluster mode"},
+		{"CONFIG GET cluster-enabled databases", "[cluster-enabled yes databases 1]"},
+		{"MGET a b", "-CROSSSLOT Keys in request don't hash to the same slot"},
+		{"MSET {a}1 x {a}2 y", "+OK"},
+		{"MGET {a}2 {a}1", "[y x]"},
 	})
+	if text := c.call("INFO"); !strings.Contains(text, "redis_mode:cluster\r\n") || !strings.Contains(text, "cluster_enabled:1\r\n") {
+		t.Errorf("INFO: %s", text)
+	}
+	if text := c.call("INFO commandstats"); !strings.Contains(text, "cmdstat_mget:calls=1,") || !strings.Contains(text, ",rejected_calls=1,") {
+		t.Errorf("INFO commandstats: %s", text)
+	}
 }

@@ -14,12 +14,12 @@ type hand struct {
 
 func (*hand) interrupt() {}
 
-func newHand(t testing.TB, s *Service) *hand {
-	t.Helper()
+func newHand(tb testing.TB, s *Service) *hand {
+	tb.Helper()
 	h := &hand{executor: newExecutor(s)}
 	h.prepare(s, h, -1, "hand", "hand")
 	if !s.admit(&h.connection) {
-		t.Fatal("too many clients")
+		tb.Fatal("too many clients")
 	}
 	return h
 }

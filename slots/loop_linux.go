@@ -73,11 +73,8 @@ const (
 
 func (e *epollEngine) start(listener *net.TCPListener) error {
 	descriptor, err := duplicate(listener)
-	if err != nil {
+	if err := errors.Join(err, listener.Close()); err != nil {
 		return err
-	}
-	if err := listener.Close(); err != nil {
-		return errors.Join(err, unix.Close(descriptor))
 	}
 	for range e.service.config.Loops {
 		l, err := newEventLoop(e)
@@ -215,7 +212,10 @@ func (l *eventLoop) run() {
 	}
 }
 
-// poll waits for something to do. It looks without waiting first, which under load is all that happens.
+// poll waits for something to do. It looks without waiting first, which under load is all that happens. Only then does
+// it wait, in a way that the scheduler knows of: other services and the collector of the process have the processor
+// meanwhile. (Waiting a millisecond with the processor kept saves some of the scheduler's work for a single service
+// that has the machine for itself, and makes everybody else in the process wait.)
 func (l *eventLoop) poll() int {
 	if n, errno := rawPoll(l.epoll, l.events, 0); errno == 0 && n > 0 || len(l.unfinished) > 0 {
 		return max(n, 0)

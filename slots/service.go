@@ -56,7 +56,7 @@ type Service struct {
 
 // engine is the network side of a service.
 type engine interface {
-	// start serves the listener, which the engine owns from now on.
+	// start serves the listener, which the engine owns from now on, also when it fails.
 	start(listener *net.TCPListener) error
 	// resume makes every connection continue that was postponed.
 	resume()
@@ -74,28 +74,13 @@ func Start(ctx context.Context, config Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.prepare(); err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	if s.config.Fabric != nil {
-		if s.cluster, err = startCluster(ctx, s); err != nil {
-			s.arena.Close()
-			return nil, errors.Join(fmt.Errorf("slots: start: %w", err), listener.Close())
-		}
-	}
-	if s.table, err = s.commands(); err == nil {
-		s.statistics = newStatistics(s.table)
-		s.engine, s.engineName, err = newEngine(s)
-	}
-	if err == nil {
-		err = s.engine.start(listener)
-	}
-	if err != nil {
-		if s.cluster != nil {
-			s.cluster.close()
-		}
-		s.arena.Close()
+	if err := s.assemble(ctx); err != nil {
+		s.release()
 		return nil, errors.Join(fmt.Errorf("slots: start: %w", err), listener.Close())
+	}
+	if err := s.engine.start(listener); err != nil {
+		s.release()
+		return nil, fmt.Errorf("slots: start: %w", err)
 	}
 	s.wait.Go(s.keepHouse)
 	s.config.Logger.Info("slots service started", slog.String("event", "slots_started"),
@@ -124,8 +109,32 @@ func (s *Service) listen(ctx context.Context) (*net.TCPListener, error) {
 // ErrRemote is returned by Start for an address that others can reach, when Config.AllowRemote is not set.
 var ErrRemote = errors.New("reachable beyond this machine without authentication; hint: listen on 127.0.0.1, or allow it explicitly")
 
+// assemble makes everything that serves clients of the listener.
+func (s *Service) assemble(ctx context.Context) (err error) {
+	s.prepare()
+	if s.config.Fabric != nil {
+		if s.cluster, err = startCluster(ctx, s); err != nil {
+			return err
+		}
+	}
+	if s.table, err = s.commands(); err != nil {
+		return err
+	}
+	s.statistics = newStatistics(s.table)
+	s.engine, s.engineName, err = newEngine(s)
+	return err
+}
+
+// release ends what assemble has begun, engine and housekeeping aside.
+func (s *Service) release() {
+	if s.cluster != nil {
+		s.cluster.close()
+	}
+	s.arena.Close()
+}
+
 // prepare makes the keyspace.
-func (s *Service) prepare() error {
+func (s *Service) prepare() {
 	s.started = s.config.Now()
 	s.seed = s.config.Seed
 	if s.seed == 0 {
@@ -140,7 +149,6 @@ func (s *Service) prepare() error {
 	s.idleSeconds.Store(int64((s.config.IdleTimeout + time.Second - 1) / time.Second))
 	s.pauseTimer = time.NewTimer(time.Hour)
 	s.pauseTimer.Stop()
-	return nil
 }
 
 // commands is the full command table.
@@ -199,11 +207,8 @@ func (s *Service) Close() error {
 		close(s.closing)
 		s.pauseTimer.Stop()
 		s.engine.close()
-		if s.cluster != nil {
-			s.cluster.close()
-		}
 		s.wait.Wait()
-		s.arena.Close()
+		s.release()
 		s.config.Logger.Info("slots service stopped", slog.String("event", "slots_stopped"), slog.String("address", s.address.String()))
 	})
 	return nil

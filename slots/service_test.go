@@ -73,40 +73,42 @@ func TestSeveralServicesLiveSideBySide(t *testing.T) {
 }
 
 func TestCloseLeavesNothingBehind(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		before, files := runtime.NumGoroutine(), openFiles(t)
-		for range 3 {
-			s, err := Start(t.Context(), Config{Engine: engine, Loops: 2})
-			if err != nil {
-				t.Fatal(err)
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			before, files := runtime.NumGoroutine(), openFiles(t)
+			for range 3 {
+				s, err := Start(t.Context(), Config{Engine: engine, Loops: 2})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var all []*client
+				for range 20 {
+					c := dial(t, s)
+					c.check("PING", "+PONG")
+					c.send("*2\r\n$3\r\nGET\r\n$100\r\nunfinished")
+					all = append(all, c)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range all {
+					c.expectEnd()
+					_ = c.conn.Close()
+				}
+				if conn, err := net.Dial("tcp", s.Addr().String()); err == nil {
+					t.Error("the port still answers")
+					_ = conn.Close()
+				}
 			}
-			var all []*client
-			for range 20 {
-				c := dial(t, s)
-				c.check("PING", "+PONG")
-				c.send("*2\r\n$3\r\nGET\r\n$100\r\nunfinished")
-				all = append(all, c)
+			eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before })
+			if after := openFiles(t); after > files+2 { // the runtime's own poller may have come
+				t.Errorf("%d open files, %d before", after, files)
 			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range all {
-				c.expectEnd()
-				_ = c.conn.Close()
-			}
-			if conn, err := net.Dial("tcp", s.Addr().String()); err == nil {
-				t.Error("the port still answers")
-				_ = conn.Close()
-			}
-		}
-		eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= before })
-		if after := openFiles(t); after > files+2 { // the runtime's own poller may have come
-			t.Errorf("%d open files, %d before", after, files)
-		}
-	})
+		})
+	}
 }
 
 // openFiles counts the descriptors of the process; 0 where they cannot be counted.
@@ -120,51 +122,55 @@ func openFiles(t *testing.T) int {
 }
 
 func TestCloseDuringTraffic(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s, err := Start(t.Context(), Config{Engine: engine, Loops: 2})
-		if err != nil {
-			t.Fatal(err)
-		}
-		const writers = 8
-		done := make(chan struct{})
-		burst := []byte(strings.Repeat(encode("SET", "key", "value")+encode("GET", "key"), 200))
-		for range writers {
-			c := dial(t, s)
-			go func() {
-				_, _ = io.Copy(io.Discard, c.conn)
-				done <- struct{}{}
-			}()
-			go func() {
-				for {
-					if _, err := c.conn.Write(burst); err != nil {
-						break
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s, err := Start(t.Context(), Config{Engine: engine, Loops: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			const writers = 8
+			done := make(chan struct{})
+			burst := []byte(strings.Repeat(encode("SET", "key", "value")+encode("GET", "key"), 200))
+			for range writers {
+				c := dial(t, s)
+				go func() {
+					_, _ = io.Copy(io.Discard, c.conn)
+					done <- struct{}{}
+				}()
+				go func() {
+					for {
+						if _, err := c.conn.Write(burst); err != nil {
+							break
+						}
 					}
-				}
-				done <- struct{}{}
-			}()
-		}
-		eventually(t, "traffic", func() bool { return s.Metrics().Commands > 20_000 })
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 * writers {
-			<-done
-		}
-	})
+					done <- struct{}{}
+				}()
+			}
+			eventually(t, "traffic", func() bool { return s.Metrics().Commands > 20_000 })
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 * writers {
+				<-done
+			}
+		})
+	}
 }
 
 func TestMetricsCount(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine, MaxClients: 7})
-		c := dial(t, s)
-		c.check("SET a 1", "+OK")
-		c.check("GET a", "1")
-		c.check("GET b", "$-1")
-		c.check("INCR a x", "-ERR wrong number of arguments for 'incr' command")
-		m := s.Metrics()
-		if m.Engine != engine || m.Clients != 1 || m.MaxClients != 7 || m.Accepted != 1 || m.Commands != 3 || m.Errors != 1 ||
-			m.Keys != 1 || m.Hits != 1 || m.Misses != 1 || m.InputBytes == 0 || m.OutputBytes == 0 || m.UsedMemory == 0 {
-			t.Errorf("%+v", m)
-		}
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine, MaxClients: 7})
+			c := dial(t, s)
+			c.check("SET a 1", "+OK")
+			c.check("GET a", "1")
+			c.check("GET b", "$-1")
+			c.check("INCR a x", "-ERR wrong number of arguments for 'incr' command")
+			m := s.Metrics()
+			if m.Engine != engine || m.Clients != 1 || m.MaxClients != 7 || m.Accepted != 1 || m.Commands != 3 || m.Errors != 1 ||
+				m.Keys != 1 || m.Hits != 1 || m.Misses != 1 || m.InputBytes == 0 || m.OutputBytes == 0 || m.UsedMemory == 0 {
+				t.Errorf("%+v", m)
+			}
+		})
+	}
 }

@@ -91,11 +91,11 @@ func (l *eventLoop) execute(s *socket, input []byte) (consumed int) {
 		s.output = l.buffer()
 	}
 	consumed = l.executor.turn(&s.connection, input)
-	switch s.state {
-	case turnAbort:
+	if s.state == turnAbort {
 		l.drop(s)
 		return consumed
-	case turnUnfinished:
+	}
+	if s.state == turnUnfinished {
 		l.later(s)
 	}
 	l.soil(s)

@@ -25,40 +25,44 @@ func tool(t *testing.T, s *Service, input, name string, args ...string) string {
 }
 
 func TestRedisCLI(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine})
-		if got := tool(t, s, "set greeting hello\nget greeting\nincr greeting\n", "redis-cli"); got !=
-			"OK\nhello\nERR value is not an integer or out of range\n\n" {
-			t.Errorf("redis-cli: %q", got)
-		}
-		if got := tool(t, s, "", "redis-cli", "-3", "hello"); !strings.Contains(got, "proto") {
-			t.Errorf("redis-cli -3: %q", got)
-		}
-		const keys = 20_000
-		var calls strings.Builder
-		for i := range keys {
-			calls.WriteString(encode("SET", fmt.Sprint("pipe:", i), fmt.Sprint(i)))
-		}
-		if got := tool(t, s, calls.String(), "redis-cli", "--pipe"); !strings.Contains(got, fmt.Sprintf("errors: 0, replies: %d", keys)) {
-			t.Errorf("redis-cli --pipe: %q", got)
-		}
-		if got := tool(t, s, "", "redis-cli", "--scan", "--pattern", "pipe:*"); strings.Count(got, "\n") != keys {
-			t.Errorf("redis-cli --scan found %d of %d keys", strings.Count(got, "\n"), keys)
-		}
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine})
+			if got := tool(t, s, "set greeting hello\nget greeting\nincr greeting\n", "redis-cli"); got !=
+				"OK\nhello\nERR value is not an integer or out of range\n\n" {
+				t.Errorf("redis-cli: %q", got)
+			}
+			if got := tool(t, s, "", "redis-cli", "-3", "hello"); !strings.Contains(got, "proto") {
+				t.Errorf("redis-cli -3: %q", got)
+			}
+			const keys = 20_000
+			var calls strings.Builder
+			for i := range keys {
+				calls.WriteString(encode("SET", fmt.Sprint("pipe:", i), fmt.Sprint(i)))
+			}
+			if got := tool(t, s, calls.String(), "redis-cli", "--pipe"); !strings.Contains(got, fmt.Sprintf("errors: 0, replies: %d", keys)) {
+				t.Errorf("redis-cli --pipe: %q", got)
+			}
+			if got := tool(t, s, "", "redis-cli", "--scan", "--pattern", "pipe:*"); strings.Count(got, "\n") != keys {
+				t.Errorf("redis-cli --scan found %d of %d keys", strings.Count(got, "\n"), keys)
+			}
+		})
+	}
 }
 
 func TestRedisBenchmark(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine})
-		got := tool(t, s, "", "redis-benchmark", "-t", "ping,set,get,incr,mset", "-n", "2000", "-c", "20", "-P", "8", "-r", "100", "--csv")
-		for _, row := range []string{`"PING_INLINE"`, `"PING_MBULK"`, `"SET"`, `"GET"`, `"INCR"`, `"MSET (10 keys)"`} {
-			if !strings.Contains(got, row) {
-				t.Errorf("no row %s in\n%s", row, got)
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine})
+			got := tool(t, s, "", "redis-benchmark", "-t", "ping,set,get,incr,mset", "-n", "2000", "-c", "20", "-P", "8", "-r", "100", "--csv")
+			for _, row := range []string{`"PING_INLINE"`, `"PING_MBULK"`, `"SET"`, `"GET"`, `"INCR"`, `"MSET (10 keys)"`} {
+				if !strings.Contains(got, row) {
+					t.Errorf("no row %s in\n%s", row, got)
+				}
 			}
-		}
-		if m := s.Metrics(); m.Errors > 0 || m.Commands < 6*2000 {
-			t.Errorf("%+v", m)
-		}
-	})
+			if m := s.Metrics(); m.Errors > 0 || m.Commands < 6*2000 {
+				t.Errorf("%+v", m)
+			}
+		})
+	}
 }

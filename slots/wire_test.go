@@ -10,60 +10,68 @@ import (
 )
 
 func TestAPipelineIsAnsweredInOrder(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		c := dial(t, start(t, Config{Engine: engine}))
-		var calls, replies strings.Builder
-		for i := range 5000 { // several turns
-			fmt.Fprint(&calls, encode("SET", "k", fmt.Sprint(i)), encode("GET", "k"))
-			fmt.Fprintf(&replies, "+OK\r\n$%d\r\n%d\r\n", len(fmt.Sprint(i)), i)
-		}
-		go c.send(calls.String())
-		c.expect(replies.String())
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			c := dial(t, start(t, Config{Engine: engine}))
+			var calls, replies strings.Builder
+			for i := range 5000 { // several turns
+				fmt.Fprint(&calls, encode("SET", "k", fmt.Sprint(i)), encode("GET", "k"))
+				fmt.Fprintf(&replies, "+OK\r\n$%d\r\n%d\r\n", len(fmt.Sprint(i)), i)
+			}
+			go c.send(calls.String())
+			c.expect(replies.String())
+		})
+	}
 }
 
 func TestBytesMayComeOneByOne(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		c := dial(t, start(t, Config{Engine: engine}))
-		for _, b := range encode("SET", "key", "a\r\nb") + "get key\r\n" + "\r\n" + encode("STRLEN", "key") {
-			c.send(string(b))
-		}
-		c.expect("+OK\r\n$4\r\na\r\nb\r\n:4\r\n")
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			c := dial(t, start(t, Config{Engine: engine}))
+			for _, b := range encode("SET", "key", "a\r\nb") + "get key\r\n" + "\r\n" + encode("STRLEN", "key") {
+				c.send(string(b))
+			}
+			c.expect("+OK\r\n$4\r\na\r\nb\r\n:4\r\n")
+		})
+	}
 }
 
 func TestAFrameMayBeCutAnywhere(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine})
-		stream := encode("PING") + encode("SET", "key", "value") + encode("GET", "key")
-		for cut := 1; cut < len(stream); cut++ {
-			c := dial(t, s)
-			c.send(stream[:cut])
-			// The reply to the first part proves that it was read before the second is sent.
-			if cut >= len(encode("PING")) {
-				c.expect("+PONG\r\n")
-				c.send(stream[cut:])
-			} else {
-				c.send(stream[cut:])
-				c.expect("+PONG\r\n")
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine})
+			stream := encode("PING") + encode("SET", "key", "value") + encode("GET", "key")
+			for cut := 1; cut < len(stream); cut++ {
+				c := dial(t, s)
+				c.send(stream[:cut])
+				// The reply to the first part proves that it was read before the second is sent.
+				if cut >= len(encode("PING")) {
+					c.expect("+PONG\r\n")
+					c.send(stream[cut:])
+				} else {
+					c.send(stream[cut:])
+					c.expect("+PONG\r\n")
+				}
+				c.expect("+OK\r\n$5\r\nvalue\r\n")
+				_ = c.conn.Close()
 			}
-			c.expect("+OK\r\n$5\r\nvalue\r\n")
-			_ = c.conn.Close()
-		}
-	})
+		})
+	}
 }
 
 func TestHugeValues(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		c := dial(t, start(t, Config{Engine: engine}))
-		const size = 64 << 20
-		value := strings.Repeat("0123456789abcdef", size/16)
-		go c.send(encode("SET", "big", value) + encode("STRLEN", "big") + encode("GET", "big") + encode("DEL", "big"))
-		c.expect("+OK\r\n")
-		c.expect(fmt.Sprintf(":%d\r\n$%d\r\n", size, size))
-		c.expect(value)
-		c.expect("\r\n:1\r\n")
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			c := dial(t, start(t, Config{Engine: engine}))
+			const size = 64 << 20
+			value := strings.Repeat("0123456789abcdef", size/16)
+			go c.send(encode("SET", "big", value) + encode("STRLEN", "big") + encode("GET", "big") + encode("DEL", "big"))
+			c.expect("+OK\r\n")
+			c.expect(fmt.Sprintf(":%d\r\n$%d\r\n", size, size))
+			c.expect(value)
+			c.expect("\r\n:1\r\n")
+		})
+	}
 }
 
 func TestProtocolErrorsCloseAfterTheReply(t *testing.T) {
@@ -79,223 +87,245 @@ func TestProtocolErrorsCloseAfterTheReply(t *testing.T) {
 		"a browser's second header": {"Host: localhost\r\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachEngine(t, func(t *testing.T, engine string) {
-				s := start(t, Config{Engine: engine})
-				c := dial(t, s)
-				c.send(row.input)
-				c.expect(row.reply)
-				c.expectEnd()
-				eventually(t, "the client is gone", func() bool { return s.Metrics().Clients == 0 })
-			})
+			for _, engine := range engines() {
+				t.Run(engine, func(t *testing.T) {
+					s := start(t, Config{Engine: engine})
+					c := dial(t, s)
+					c.send(row.input)
+					c.expect(row.reply)
+					c.expectEnd()
+					eventually(t, "the client is gone", func() bool { return s.Metrics().Clients == 0 })
+				})
+			}
 		})
 	}
 }
 
 func TestTheLargestNumberOfWordsIsAccepted(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		c := dial(t, start(t, Config{Engine: engine}))
-		const words = 1 << 20
-		call := fmt.Sprintf("*%d\r\n$3\r\nDEL\r\n", words) + strings.Repeat("$1\r\nk\r\n", words-1)
-		go c.send(call)
-		c.expect(":0\r\n")
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			c := dial(t, start(t, Config{Engine: engine}))
+			const words = 1 << 20
+			call := fmt.Sprintf("*%d\r\n$3\r\nDEL\r\n", words) + strings.Repeat("$1\r\nk\r\n", words-1)
+			go c.send(call)
+			c.expect(":0\r\n")
+		})
+	}
 }
 
 func TestManyConnections(t *testing.T) {
 	const connections = 2000
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine, Loops: 2})
-		all := make([]*client, connections)
-		for i := range all {
-			all[i] = dial(t, s)
-		}
-		for i, c := range all {
-			c.send(encode("INCR", "counter") + encode("SET", fmt.Sprint("own", i), fmt.Sprint(i)))
-		}
-		for i, c := range all {
-			c.reply()
-			c.expect("+OK\r\n")
-			c.check(fmt.Sprint("GET own", i), fmt.Sprint(i))
-		}
-		all[0].check("GET counter", fmt.Sprint(connections))
-		if got := s.Metrics().Clients; got != connections {
-			t.Errorf("%d clients, want %d", got, connections)
-		}
-		for _, c := range all {
-			_ = c.conn.Close()
-		}
-		eventually(t, "all clients are gone", func() bool { return s.Metrics().Clients == 0 })
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine, Loops: 2})
+			all := make([]*client, connections)
+			for i := range all {
+				all[i] = dial(t, s)
+			}
+			for i, c := range all {
+				c.send(encode("INCR", "counter") + encode("SET", fmt.Sprint("own", i), fmt.Sprint(i)))
+			}
+			for i, c := range all {
+				c.reply()
+				c.expect("+OK\r\n")
+				c.check(fmt.Sprint("GET own", i), fmt.Sprint(i))
+			}
+			all[0].check("GET counter", fmt.Sprint(connections))
+			if got := s.Metrics().Clients; got != connections {
+				t.Errorf("%d clients, want %d", got, connections)
+			}
+			for _, c := range all {
+				_ = c.conn.Close()
+			}
+			eventually(t, "all clients are gone", func() bool { return s.Metrics().Clients == 0 })
+		})
+	}
 }
 
 func TestMaxClients(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine, MaxClients: 3})
-		var all []*client
-		for range 3 {
-			c := dial(t, s)
-			c.check("PING", "+PONG")
-			all = append(all, c)
-		}
-		refused := dial(t, s)
-		refused.expect("-ERR max number of clients reached\r\n")
-		refused.expectEnd()
-		_ = all[0].conn.Close()
-		eventually(t, "a place is free", func() bool { return s.Metrics().Clients == 2 })
-		dial(t, s).check("PING", "+PONG")
-		if m := s.Metrics(); m.Refused != 1 || m.Accepted != 4 {
-			t.Errorf("%+v", m)
-		}
-		all[1].check("CONFIG SET maxclients 4", "+OK")
-		dial(t, s).check("PING", "+PONG")
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine, MaxClients: 3})
+			var all []*client
+			for range 3 {
+				c := dial(t, s)
+				c.check("PING", "+PONG")
+				all = append(all, c)
+			}
+			refused := dial(t, s)
+			refused.expect("-ERR max number of clients reached\r\n")
+			refused.expectEnd()
+			_ = all[0].conn.Close()
+			eventually(t, "a place is free", func() bool { return s.Metrics().Clients == 2 })
+			dial(t, s).check("PING", "+PONG")
+			if m := s.Metrics(); m.Refused != 1 || m.Accepted != 4 {
+				t.Errorf("%+v", m)
+			}
+			all[1].check("CONFIG SET maxclients 4", "+OK")
+			dial(t, s).check("PING", "+PONG")
+		})
+	}
 }
 
 func TestASlowReaderHoldsNeitherMemoryNorOthers(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine, Loops: 1})
-		slow, other := dial(t, s), dial(t, s)
-		const size, calls = 1 << 20, 400
-		value := strings.Repeat("x", size)
-		slow.send(encode("SET", "k", value))
-		slow.expect("+OK\r\n")
-		slow.send(strings.Repeat(encode("GET", "k"), calls))
-		before := s.Metrics().Commands
-		for range 100 {
-			other.check("PING", "+PONG")
-		}
-		// What is executed is what the sockets' buffers took and a little more, not everything.
-		if executed := s.Metrics().Commands - before - 100; executed > calls/2 {
-			t.Errorf("%d calls executed for a client that does not read", executed)
-		}
-		for range calls {
-			slow.expect(fmt.Sprintf("$%d\r\n", size))
-			if _, err := io.CopyN(io.Discard, slow.in, size); err != nil {
-				t.Fatal(err)
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine, Loops: 1})
+			slow, other := dial(t, s), dial(t, s)
+			const size, calls = 1 << 20, 400
+			value := strings.Repeat("x", size)
+			slow.send(encode("SET", "k", value))
+			slow.expect("+OK\r\n")
+			slow.send(strings.Repeat(encode("GET", "k"), calls))
+			before := s.Metrics().Commands
+			for range 100 {
+				other.check("PING", "+PONG")
 			}
-			slow.expect("\r\n")
-		}
-		slow.check("PING", "+PONG")
-	})
+			// What is executed is what the sockets' buffers took and a little more, not everything.
+			if executed := s.Metrics().Commands - before - 100; executed > calls/2 {
+				t.Errorf("%d calls executed for a client that does not read", executed)
+			}
+			for range calls {
+				slow.expect(fmt.Sprintf("$%d\r\n", size))
+				if _, err := io.CopyN(io.Discard, slow.in, size); err != nil {
+					t.Fatal(err)
+				}
+				slow.expect("\r\n")
+			}
+			slow.check("PING", "+PONG")
+		})
+	}
 }
 
 func TestOutputLimit(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		const limit = 1 << 20
-		s := start(t, Config{Engine: engine, OutputLimit: limit})
-		reply := func(size int) string { return fmt.Sprintf("$%d\r\n%s\r\n", size, strings.Repeat("x", size)) }
-		fits := limit - len(reply(limit)) + limit // the largest value whose reply is within the limit
-		c := dial(t, s)
-		c.send(encode("SET", "k", strings.Repeat("x", fits)))
-		c.expect("+OK\r\n")
-		c.send(encode("GET", "k"))
-		c.expect(reply(fits))
-		c.send(encode("APPEND", "k", "x"))
-		c.expect(fmt.Sprintf(":%d\r\n", fits+1))
-		c.send(encode("GET", "k"))
-		c.expectEnd()
-		if m := s.Metrics(); m.OverflowClosed != 1 {
-			t.Errorf("%+v", m)
-		}
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			const limit = 1 << 20
+			s := start(t, Config{Engine: engine, OutputLimit: limit})
+			reply := func(size int) string { return fmt.Sprintf("$%d\r\n%s\r\n", size, strings.Repeat("x", size)) }
+			fits := limit - len(reply(limit)) + limit // the largest value whose reply is within the limit
+			c := dial(t, s)
+			c.send(encode("SET", "k", strings.Repeat("x", fits)))
+			c.expect("+OK\r\n")
+			c.send(encode("GET", "k"))
+			c.expect(reply(fits))
+			c.send(encode("APPEND", "k", "x"))
+			c.expect(fmt.Sprintf(":%d\r\n", fits+1))
+			c.send(encode("GET", "k"))
+			c.expectEnd()
+			if m := s.Metrics(); m.OverflowClosed != 1 {
+				t.Errorf("%+v", m)
+			}
+		})
+	}
 }
 
 func TestInputLimit(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		const limit = 256 << 10
-		s := start(t, Config{Engine: engine, InputLimit: limit})
-		c := dial(t, s)
-		head := "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n"
-		c.send(head + strings.Repeat("x", limit-len(head))) // exactly the limit
-		dial(t, s).check("PING", "+PONG")
-		eventually(t, "everything is read", func() bool { return s.Metrics().InputBytes >= limit })
-		if got := s.Metrics().Clients; got != 2 {
-			t.Fatalf("%d clients, want 2", got)
-		}
-		c.send("x")
-		c.expectEnd()
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			const limit = 256 << 10
+			s := start(t, Config{Engine: engine, InputLimit: limit})
+			c := dial(t, s)
+			head := "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n"
+			c.send(head + strings.Repeat("x", limit-len(head))) // exactly the limit
+			dial(t, s).check("PING", "+PONG")
+			eventually(t, "everything is read", func() bool { return s.Metrics().InputBytes >= limit })
+			if got := s.Metrics().Clients; got != 2 {
+				t.Fatalf("%d clients, want 2", got)
+			}
+			c.send("x")
+			c.expectEnd()
+		})
+	}
 }
 
 func TestALongPipelineKeepsNobodyWaiting(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine, Loops: 1})
-		long, other := dial(t, s), dial(t, s)
-		const calls = 1_000_000
-		var sent sync.WaitGroup
-		sent.Go(func() {
-			chunk := strings.Repeat("PING\r\n", 1000)
-			for range calls / 1000 {
-				long.send(chunk)
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine, Loops: 1})
+			long, other := dial(t, s), dial(t, s)
+			const calls = 1_000_000
+			var sent sync.WaitGroup
+			sent.Go(func() {
+				chunk := strings.Repeat("PING\r\n", 1000)
+				for range calls / 1000 {
+					long.send(chunk)
+				}
+			})
+			received := make(chan error, 1)
+			go func() {
+				_, err := io.CopyN(io.Discard, long.in, calls*int64(len("+PONG\r\n")))
+				received <- err
+			}()
+			for served := 0; ; served++ {
+				other.check("PING", "+PONG")
+				select {
+				case err := <-received:
+					if err != nil {
+						t.Fatal(err)
+					}
+					sent.Wait()
+					if served == 0 {
+						t.Error("the other client was not served meanwhile")
+					}
+					return
+				default:
+				}
 			}
 		})
-		received := make(chan error, 1)
-		go func() {
-			_, err := io.CopyN(io.Discard, long.in, calls*int64(len("+PONG\r\n")))
-			received <- err
-		}()
-		for served := 0; ; served++ {
-			other.check("PING", "+PONG")
-			select {
-			case err := <-received:
-				if err != nil {
-					t.Fatal(err)
-				}
-				sent.Wait()
-				if served == 0 {
-					t.Error("the other client was not served meanwhile")
-				}
-				return
-			default:
-			}
-		}
-	})
+	}
 }
 
 func TestHalfCloseStillGetsEveryReply(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		c := dial(t, start(t, Config{Engine: engine}))
-		const calls = 20_000
-		go func() {
-			c.send(strings.Repeat(encode("ECHO", "hello"), calls) + "*2\r\n$3\r\nGET\r\n$1")
-			_ = c.conn.CloseWrite()
-		}()
-		for range calls {
-			c.expect("$5\r\nhello\r\n")
-		}
-		c.expectEnd()
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			c := dial(t, start(t, Config{Engine: engine}))
+			const calls = 20_000
+			go func() {
+				c.send(strings.Repeat(encode("ECHO", "hello"), calls) + "*2\r\n$3\r\nGET\r\n$1")
+				_ = c.conn.CloseWrite()
+			}()
+			for range calls {
+				c.expect("$5\r\nhello\r\n")
+			}
+			c.expectEnd()
+		})
+	}
 }
 
 func TestAResetConnectionIsForgotten(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		s := start(t, Config{Engine: engine})
-		for range 50 {
-			c := dial(t, s)
-			c.send(strings.Repeat(encode("PING"), 100))
-			_ = c.conn.SetLinger(0)
-			_ = c.conn.Close()
-		}
-		eventually(t, "all clients are gone", func() bool { m := s.Metrics(); return m.Accepted == 50 && m.Clients == 0 })
-		dial(t, s).check("PING", "+PONG")
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			s := start(t, Config{Engine: engine})
+			for range 50 {
+				c := dial(t, s)
+				c.send(strings.Repeat(encode("PING"), 100))
+				_ = c.conn.SetLinger(0)
+				_ = c.conn.Close()
+			}
+			eventually(t, "all clients are gone", func() bool { m := s.Metrics(); return m.Accepted == 50 && m.Clients == 0 })
+			dial(t, s).check("PING", "+PONG")
+		})
+	}
 }
 
 func TestIdleClientsAreClosedAfterTheTimeout(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
-		var clock testClock
-		s := start(t, Config{Engine: engine, Now: clock.now, IdleTimeout: 10 * time.Second})
-		idle, busy := dial(t, s), dial(t, s)
-		idle.check("PING", "+PONG")
-		clock.advance(9 * time.Second)
-		busy.check("PING", "+PONG")
-		clock.advance(2 * time.Second)
-		idle.expectEnd()
-		busy.check("CONFIG GET timeout", "[timeout 10]")
-		busy.check("CONFIG SET timeout 0", "+OK")
-		clock.advance(time.Hour)
-		busy.check("PING", "+PONG")
-	})
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			var clock testClock
+			s := start(t, Config{Engine: engine, Now: clock.now, IdleTimeout: 10 * time.Second})
+			idle, busy := dial(t, s), dial(t, s)
+			idle.check("PING", "+PONG")
+			clock.advance(9 * time.Second)
+			busy.check("PING", "+PONG")
+			clock.advance(2 * time.Second)
+			idle.expectEnd()
+			busy.check("CONFIG GET timeout", "[timeout 10]")
+			busy.check("CONFIG SET timeout 0", "+OK")
+			clock.advance(time.Hour)
+			busy.check("PING", "+PONG")
+		})
+	}
 }
 
 // testClock is a wall clock that tests move.
