@@ -121,9 +121,10 @@ func (a api) version(w http.ResponseWriter, _ *http.Request) {
 
 func (a api) node(w http.ResponseWriter, _ *http.Request) {
 	config := a.n.Config()
+	metrics := a.n.Metrics() //nolint:contextcheck // the counters are in this process: reading them waits for nobody
 	node := Node{
 		Schema: Schema, ID: a.n.ID(), Name: cmp.Or(config.Name, a.n.ID()[:8]), Process: os.Getpid(), Location: config.Location, Roles: append([]string{}, config.Roles...),
-		Fabric: a.n.Fabric().Addr().String(), Slots: []Service{}, Checks: checksOf(a.n), Counters: counters(a.n.Metrics()),
+		Fabric: a.n.Fabric().Addr().String(), Slots: []Service{}, Checks: checksOf(a.n), Counters: counters(metrics),
 	}
 	for _, service := range a.n.Slots() {
 		metrics := service.Metrics()

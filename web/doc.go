@@ -15,7 +15,7 @@
 //
 // # Concurrency
 //
-// Handlers are safe for concurrent use; Server.Close waits for all requests, which are cut off after a second.
+// Handlers are safe for concurrent use. Server.Close cuts off requests under way.
 //
 // # Limits
 //

@@ -29,7 +29,6 @@ const (
 	readTimeout    = 10 * time.Second
 	writeTimeout   = 30 * time.Second
 	idleTimeout    = time.Minute
-	closeTimeout   = time.Second
 )
 
 // ErrSocketPath says that a path is too long for a socket.
@@ -59,14 +58,10 @@ func Serve(handler http.Handler, logger *slog.Logger, listeners ...net.Listener)
 	return s
 }
 
-// Close stops listening, waits a second for requests, cuts off those that are left, and waits for every goroutine.
+// Close stops listening and waits for what Serve has started. Requests under way lose their connections; all they do is
+// to read from memory.
 func (s *Server) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	err := s.http.Shutdown(ctx)
-	if err != nil {
-		err = s.http.Close()
-	}
+	err := s.http.Close()
 	// A listener whose Serve had not begun yet is not known to the http.Server.
 	for _, listener := range s.listeners {
 		if closing := listener.Close(); closing != nil && !errors.Is(closing, net.ErrClosed) {
@@ -126,7 +121,7 @@ func ListenSocket(ctx context.Context, dir string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("web: listen on %s: %w", path, err)
 	}
-	defer os.RemoveAll(private)
+	defer func() { _ = os.RemoveAll(private) }() // an empty directory may stay behind
 	hidden := filepath.Join(private, "s")
 	listener, err := new(net.ListenConfig).Listen(ctx, "unix", hidden)
 	if err != nil {

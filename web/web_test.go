@@ -115,7 +115,7 @@ func TestEveryRouteAnswersAsItsGoldenFile(t *testing.T) {
 				t.Errorf("status %d, %v", answer.Code, answer.Header())
 			}
 			text := answer.Body.String()
-			if route.Method == "GET" && route.Answer == "kv-key" {
+			if route.Method == http.MethodGet && route.Answer == "kv-key" {
 				text = strings.Replace(text, `"value": "1"`, `"value": "2"`, 1)
 			}
 			golden(t, filepath.Join("testdata", route.Answer+".json"), settled(text))
@@ -309,7 +309,9 @@ func TestASocketPathHasABound(t *testing.T) {
 			t.Errorf("%d bytes: %v", len(path), err)
 		}
 		if err == nil {
-			listener.Close()
+			if err := listener.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -202,19 +203,20 @@ func (d *demo) up() []*demoNode {
 
 // close ends everything and removes the sockets.
 func (d *demo) close() error {
-	faults := make([]error, len(d.nodes))
+	failed := make([]error, len(d.nodes))
 	var closing sync.WaitGroup
 	for i, n := range d.nodes {
 		closing.Go(func() {
 			switch {
 			case n.process() != nil:
-				faults[i] = n.kill()
+				failed[i] = n.kill()
 			case n.opened != nil:
-				faults[i] = n.opened.Close()
+				failed[i] = n.opened.Close()
 			}
 		})
 	}
 	closing.Wait()
+	faults := slices.Clone(failed)
 	if d.server != nil {
 		faults = append(faults, d.server.Close())
 	}

@@ -87,7 +87,7 @@ func (o *output) table(rows [][]string) string {
 	for _, row := range rows {
 		fmt.Fprintln(columns, strings.Join(row, "\t"))
 	}
-	columns.Flush() // a strings.Builder takes everything
+	_ = columns.Flush() // a strings.Builder takes everything
 	lines := strings.Split(b.String(), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " ")

@@ -13,7 +13,7 @@ import (
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, w *world, args []string) int {
-	root := newRoot(w)
+	root := newRoot(w) //nolint:contextcheck // cobra hands the context to the command
 	root.SetArgs(args)
 	return report(w.err, root.ExecuteContext(ctx))
 }

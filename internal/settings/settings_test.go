@@ -208,7 +208,7 @@ func TestTextIsReadBackAsTheSameValue(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	words := []string{"status", "start", "version", "demo"}
-	for word, want := range map[string]string{"stauts": "status", "stat": "start", "STATUS": "status", "versoin": "version", "demoo": "demo", "x": "", "frobnicate": "", strings.Repeat("s", 100): ""} {
+	for word, want := range map[string]string{"stauts": "status", "stat": "start", "STATUS": "status", "vrsion": "version", "demoo": "demo", "x": "", "frobnicate": "", strings.Repeat("s", 100): ""} {
 		if got, _ := Nearest(word, words); got != want {
 			t.Errorf("%s: got %q, want %q", word, got, want)
 		}
