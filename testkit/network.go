@@ -26,7 +26,8 @@ func (p *partition) separates(a, b *Node) bool { return p.group[a] != p.group[b]
 
 // Partition cuts the network between the groups, in both directions and at once: when it returns, no packet passes.
 // Nodes that are in none of the groups form one more group together. Several partitions may be in force: two nodes talk
-// when no partition separates them. heal ends this partition; calling it again does nothing.
+// when no partition separates them. The nodes' failure detectors are told, so that they need not wait for silence. heal
+// ends this partition; calling it again does nothing.
 func (x *Network) Partition(groups ...[]*Node) (heal func()) {
 	p := &partition{group: make(map[*Node]int)}
 	for i, group := range groups {
@@ -38,6 +39,13 @@ func (x *Network) Partition(groups ...[]*Node) (heal func()) {
 	x.partitions = append(x.partitions, p)
 	x.cut()
 	x.mu.Unlock()
+	for _, a := range x.nodes() {
+		for _, b := range x.nodes() {
+			if p.separates(a, b) {
+				a.refuse(b)
+			}
+		}
+	}
 	x.changed()
 	return func() {
 		x.mu.Lock()

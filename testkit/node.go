@@ -28,6 +28,7 @@ type Node struct {
 	disk    *egal.Disk // nil: on the disk of the machine
 	id      string
 	watch   *watch
+	way     *told // to the other nodes
 }
 
 // watch is the goroutine that turns the events of one running process into signals of the cluster.
@@ -124,9 +125,14 @@ func (n *Node) config() egal.Config {
 			if err != nil {
 				return nil, err
 			}
-			return c.rules.Wrap(t), nil
+			way := &told{Transport: c.rules.Wrap(t)}
+			n.mu.Lock()
+			n.way = way
+			n.mu.Unlock()
+			return way, nil
 		},
-		Now: c.Clock.Now, Seed: c.options.seed + uint64(n.index), Logger: logger,
+		ProbeMisses: probeMisses,
+		Now:         c.Clock.Now, Seed: c.options.seed + uint64(n.index), Logger: logger,
 	}
 }
 
@@ -135,7 +141,7 @@ func (n *Node) config() egal.Config {
 func (n *Node) stop(crash bool) error {
 	n.mu.Lock()
 	process, w := n.process, n.watch
-	n.process, n.watch = nil, nil
+	n.process, n.watch, n.way = nil, nil, nil
 	if crash && n.disk != nil {
 		n.disk = n.disk.Crash()
 	}
@@ -162,6 +168,16 @@ func (w *watch) run(process *egal.Node, changed *signal) {
 		case <-w.stop:
 			return
 		}
+	}
+}
+
+// refuse tells the running process that a peer cannot be reached.
+func (n *Node) refuse(peer *Node) {
+	n.mu.Lock()
+	way := n.way
+	n.mu.Unlock()
+	if way != nil {
+		way.refuse(peer.fabricAddr())
 	}
 }
 
