@@ -49,7 +49,7 @@ func BenchmarkUpdate(b *testing.B) {
 		must(b, writer.SetShared(b.Context(), "x", []byte(value)))
 		until(b, "the write", func(v *gossip.View) bool { return shows("x", value)(v) }, c.nodes...)
 		took = append(took, time.Since(begin))
-		time.Sleep(10 * time.Millisecond) // writes that follow closely are coalesced: that is another measure
+		pause(b.Context(), 10*time.Millisecond) // writes that follow closely are coalesced: that is another measure
 	}
 	report(b, took)
 }

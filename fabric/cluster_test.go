@@ -77,7 +77,7 @@ func ownGoroutines() string {
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	var own []string
 	for goroutine := range strings.SplitSeq(string(stacks), "\n\n") {
-		if strings.Contains(goroutine, "egal/fabric") && !strings.Contains(goroutine, "testing.tRunner") {
+		if strings.Contains(goroutine, "egal/fabric") && !strings.Contains(goroutine, "testing.tRunner") && !strings.Contains(goroutine, "testing.(*B)") {
 			own = append(own, goroutine)
 		}
 	}
