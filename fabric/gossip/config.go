@@ -27,6 +27,23 @@ type Config struct {
 
 	// Fanout is k: how many members a node hands a rumor to per round. Default 4, at most MaxFanout.
 	Fanout int
+	// Strategy is how rumors spread. Default StrategyINR.
+	Strategy Strategy
+	// Tick is the round of the strategies that have rounds, and the time in which a collector gathers the writes of
+	// others under load. Default 100 ms.
+	Tick time.Duration
+	// Stepwise makes INR, too, go in rounds: at most Fanout parts of a rumor per Tick. Default: all parts at once.
+	// With links much faster than a Tick, and RetryFloor a fraction of it, rounds are (time / Tick) rounded up.
+	Stepwise bool
+	// RetryFloor is the shortest time after which a part of a rumor that nobody acknowledged is handed out again;
+	// measured round trips make it longer. Default 20 ms.
+	RetryFloor time.Duration
+	// PacketRate is how many packets a node sends per second; the excess waits, and is dropped when it is too much.
+	// Default 20,000.
+	PacketRate int
+	// Orders is shared by the cores of one process, driven by one goroutine, that start from one View: they look up
+	// the order of a rumor instead of computing it each. Default: an own one.
+	Orders *Orders
 	// Coalesce is how long writes wait for company when several have gone out just before. A single one is never
 	// delayed. Default 5 ms.
 	Coalesce time.Duration
@@ -72,8 +89,10 @@ func (c Config) Validate() error {
 		fault(len(role) > MaxName, "role longer than %d bytes", MaxName)
 	}
 	fault(c.Fanout < 0 || c.Fanout > MaxFanout, "fanout %d is not within 1…%d", c.Fanout, MaxFanout)
-	fault(c.Coalesce < 0 || c.ProbeInterval < 0 || c.ProbeTimeout < 0 || c.RefusedInterval < 0 || c.Settle < 0 || c.JoinRetry < 0 || c.ProbeMisses < 0,
+	fault(c.Coalesce < 0 || c.ProbeInterval < 0 || c.ProbeTimeout < 0 || c.RefusedInterval < 0 || c.Settle < 0 || c.JoinRetry < 0 || c.ProbeMisses < 0 ||
+		c.Tick < 0 || c.RetryFloor < 0 || c.PacketRate < 0,
 		"a negative interval or count")
+	fault(c.Strategy > StrategyPush, "unknown strategy %d", c.Strategy)
 	fault(c.View != nil && c.View.roster == nil, "the view is empty")
 	fault(c.Snapshot != nil && c.View != nil, "both a snapshot and a view")
 	return errors.Join(errs...)
@@ -81,6 +100,9 @@ func (c Config) Validate() error {
 
 func (c Config) withDefaults() Config {
 	orDefault(&c.Fanout, 4)
+	orDefault(&c.Tick, 100*time.Millisecond)
+	orDefault(&c.RetryFloor, 20*time.Millisecond)
+	orDefault(&c.PacketRate, 20_000)
 	orDefault(&c.Coalesce, 5*time.Millisecond)
 	orDefault(&c.ProbeInterval, 200*time.Millisecond)
 	orDefault(&c.ProbeTimeout, 150*time.Millisecond)
@@ -88,6 +110,9 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.RefusedInterval, 20*time.Millisecond)
 	orDefault(&c.Settle, 25*time.Millisecond)
 	orDefault(&c.JoinRetry, 500*time.Millisecond)
+	if c.Orders == nil {
+		c.Orders = &Orders{}
+	}
 	return c
 }
 

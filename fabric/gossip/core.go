@@ -178,6 +178,8 @@ func (c *Core) Receive(now time.Time, from Peer, m Message) {
 		c.setShared(m.Key, nil, true)
 	case Leave:
 		c.leave()
+	case Gather:
+		c.gather(m)
 	case PeerRefused:
 		c.refusedBy(from)
 	}

@@ -81,3 +81,6 @@ func cut(list []slotted, self int, s span, fanout int, hand func(first slotted, 
 		list, s, self = kept, keptSpan, keptSelf
 	}
 }
+
+// Orders remembers the orders of recent slots. It is not safe for concurrent use.
+type Orders struct{}

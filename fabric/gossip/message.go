@@ -1,6 +1,9 @@
 package gossip
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Message is what a Core receives: a Packet from a peer, or one of the requests of the shell that owns the core.
 // The type is sealed.
@@ -37,6 +40,17 @@ type DeleteShared struct{ Key string }
 // node may come back with a higher generation.
 type Leave struct{}
 
+// Gather asks all reachable members one question, along the walk of a rumor without payload; the answer is a
+// Gathered event. With Owner zero the question is "is your View.Hash View?", else "do you hold Owner's state at
+// (Generation, Version) or later?". At most maxGathers are under way; more are answered as reaching nobody.
+type Gather struct {
+	// Request comes back in the answer.
+	Request             uint64
+	View                uint64
+	Owner               NodeID
+	Generation, Version uint64
+}
+
 // PeerRefused tells that the peer the message comes from refused a connection: its host answers, its process is
 // gone. The core probes at once instead of waiting for silence.
 type PeerRefused struct{}
@@ -48,6 +62,7 @@ func (DeleteOwn) message()    {}
 func (SetShared) message()    {}
 func (DeleteShared) message() {}
 func (Leave) message()        {}
+func (Gather) message()       {}
 func (PeerRefused) message()  {}
 func (Packet) message()       {}
 
@@ -82,6 +97,34 @@ type Superseded struct {
 	Boot       BootID
 }
 
+// RumorID names a batch of an origin's writes.
+type RumorID struct {
+	Origin               NodeID
+	Generation, Sequence uint64
+}
+
+// Converged tells that one of this node's rumors has come to rest: every member of its view has the writes, except
+// those in Missing, which did not answer. Count counts those that have them, this node included.
+type Converged struct {
+	Rumor   RumorID
+	Count   int
+	Missing []NodeID
+	// After is the time since the rumor was started.
+	After time.Duration
+}
+
+// Gathered answers a Gather. Count members said yes, this node included if it does; Xor combines the hashes of their
+// ids, and Min is the least version any of them holds of the owner (for a question about the view: 1). Missing are
+// those that said no, or nothing.
+type Gathered struct {
+	Request uint64
+	Count   int
+	Min     uint64
+	Xor     uint64
+	Missing []NodeID
+	After   time.Duration
+}
+
 // Reasons of JoinRefused.
 const (
 	ReasonNoCluster    = "not in a cluster"
@@ -95,6 +138,8 @@ func (Joined) event()      {}
 func (JoinRefused) event() {}
 func (Refused) event()     {}
 func (Superseded) event()  {}
+func (Converged) event()   {}
+func (Gathered) event()    {}
 
 func (e ViewChanged) String() string {
 	return fmt.Sprintf("view %d: %d members, root %016x", e.View.Version(), len(e.View.Members()), e.View.Root())
@@ -103,3 +148,9 @@ func (e Joined) String() string      { return fmt.Sprintf("joined cluster %v", e
 func (e JoinRefused) String() string { return fmt.Sprintf("join refused by %v: %s", e.From, e.Reason) }
 func (e Refused) String() string     { return fmt.Sprintf("refused %q: %v", e.Key, e.Err) }
 func (e Superseded) String() string  { return fmt.Sprintf("superseded by generation %d", e.Generation) }
+func (e Converged) String() string {
+	return fmt.Sprintf("rumor %d has converged: %d have it, %d missing", e.Rumor.Sequence, e.Count, len(e.Missing))
+}
+func (e Gathered) String() string {
+	return fmt.Sprintf("request %d: %d say yes, %d missing", e.Request, e.Count, len(e.Missing))
+}

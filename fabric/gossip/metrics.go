@@ -6,8 +6,15 @@ type Metrics struct {
 	// process that a later one has replaced, and those that make no sense in the core's state.
 	DroppedCluster, DroppedBoot, DroppedStale, DroppedUnexpected uint64
 	// RumorsStarted is how many batches of own writes were sent, RumorsReceived how many batches came from others,
-	// RumorsDuplicate how many of those were known already, PayloadsSent how many packets carried rumors.
-	RumorsStarted, RumorsReceived, RumorsDuplicate, PayloadsSent uint64
+	// RumorsDuplicate how many of those were known already, RumorsDropped how many were given up to anti-entropy
+	// because the buffer was full.
+	RumorsStarted, RumorsReceived, RumorsDuplicate, RumorsDropped uint64
+	// PayloadsSent is how many rumors were put into packets, ReceiptsSent and DoneSent how many answers to them;
+	// Retries is how many of the payloads were sent because an earlier one was not answered in time.
+	PayloadsSent, ReceiptsSent, DoneSent, Retries uint64
+	// PacketsSent counts all packets, BytesSent their encoded size; PacketsDelayed those that pacing held back, and
+	// PacketsDropped those that it dropped.
+	PacketsSent, BytesSent, PacketsDelayed, PacketsDropped uint64
 	// Gaps is how many deltas came before their predecessors, GapsDropped how many of them were given up.
 	Gaps, GapsDropped uint64
 	// RefusedOwners and RefusedShared count state from peers that would have gone over a limit.
