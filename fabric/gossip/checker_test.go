@@ -22,6 +22,8 @@ func (k *checker) sent(p Packet) {
 		own = []delta{b.own}
 	case stateChunk:
 		own = b.owners
+	case fill:
+		own = b.deltas
 	case rumor:
 		if b.payload.own != nil {
 			own = []delta{*b.payload.own}
@@ -36,7 +38,7 @@ func (k *checker) sent(p Packet) {
 
 func (k *checker) note(d delta) {
 	for _, e := range d.entries {
-		k.written[fmt.Sprint(d.owner, d.generation, e.version, e.key)] = string(e.value)
+		k.written[fmt.Sprint(d.owner, d.generation, e.version, e.key)] = fmt.Sprint(e.deleted, string(e.value))
 	}
 }
 
@@ -67,7 +69,7 @@ func (k *checker) see(n *simNode, e Event) {
 		}
 		for _, e := range o.entries {
 			value, ok := k.written[fmt.Sprint(o.id, o.generation, e.version, e.key)]
-			if !ok || value != string(e.value) {
+			if !ok || value != fmt.Sprint(e.deleted, string(e.value)) {
 				t.Fatalf("seed %d: n%d holds %q version %d of %v, which it did not write", k.cluster.seed, n.number, e.key, e.version, o.id)
 			}
 		}
@@ -76,7 +78,7 @@ func (k *checker) see(n *simNode, e Event) {
 	for s := range v.shared.all() {
 		root ^= s.digest()
 	}
-	if root != v.root {
+	if root != v.Root() {
 		t.Fatalf("seed %d: n%d: the root is not the hash of the state", k.cluster.seed, n.number)
 	}
 	for id := range before {
@@ -88,8 +90,12 @@ func (k *checker) see(n *simNode, e Event) {
 	k.bounds(n)
 }
 
-// prefix: a replica with version v of an owner has all that the owner has live with versions up to v.
+// prefix: a replica with version v of an owner has all that the owner has live with versions up to v, and nothing
+// that the owner has superseded or deleted up to there.
 func (k *checker) prefix(n *simNode, o *owner) {
+	if o.collected > o.version {
+		k.cluster.t.Fatalf("seed %d: n%d has version %d of %v without the tombstones up to %d", k.cluster.seed, n.number, o.version, o.id, o.collected)
+	}
 	for _, source := range k.cluster.running() {
 		if source.core.cfg.ID != o.id {
 			continue
@@ -98,9 +104,17 @@ func (k *checker) prefix(n *simNode, o *owner) {
 		if own.generation != o.generation {
 			continue
 		}
+		last := map[string]uint64{}
 		for _, e := range own.entries {
-			if _, ok := o.find(e.key); !ok && e.version <= o.version {
+			last[e.key] = e.version
+			if _, ok := o.find(e.key); !ok && !e.deleted && e.version <= o.version {
 				k.cluster.t.Fatalf("seed %d: n%d has version %d of %v but lacks %q of version %d", k.cluster.seed, n.number, o.version, o.id, e.key, e.version)
+			}
+		}
+		for _, e := range o.entries {
+			newest, known := last[e.key]
+			if !e.deleted && (known && newest != e.version && newest <= o.version || !known && own.collected <= o.version) {
+				k.cluster.t.Fatalf("seed %d: n%d has version %d of %v and still %q of version %d", k.cluster.seed, n.number, o.version, o.id, e.key, e.version)
 			}
 		}
 	}
@@ -109,7 +123,7 @@ func (k *checker) prefix(n *simNode, o *owner) {
 func (k *checker) bounds(n *simNode) {
 	c := n.core
 	if len(c.gaps) > maxGaps || len(c.rumors.spans) > maxRumors || len(c.joining.early) > maxEarly ||
-		len(c.joining.waiting) > maxWaiting || len(c.peers) > maxWatched || len(c.writes.deleted) > MaxOwnKeys {
+		len(c.joining.waiting) > maxWaiting || len(c.peers) > maxWatched || len(c.writes.graves) > MaxOwnKeys || len(c.entropy.open) > maxOpen || c.entropy.spent > paceBytes {
 		k.cluster.t.Fatalf("seed %d: n%d is over a bound", k.cluster.seed, n.number)
 	}
 }

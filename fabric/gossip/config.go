@@ -47,7 +47,7 @@ type Config struct {
 	// Coalesce is how long writes wait for company when several have gone out just before. A single one is never
 	// delayed. Default 5 ms.
 	Coalesce time.Duration
-	// ProbeInterval is the time between two probes of the same member. Default 200 ms.
+	// ProbeInterval is the time between two probes of the same member. Default 1 s.
 	ProbeInterval time.Duration
 	// ProbeTimeout is the time within which a probe is answered. Default 150 ms.
 	ProbeTimeout time.Duration
@@ -55,9 +55,12 @@ type Config struct {
 	ProbeMisses int
 	// RefusedInterval is the time between probes after a refused connection. Default 20 ms.
 	RefusedInterval time.Duration
-	// Settle is how long unequal roots may stay unequal, because of rumors in flight, before a full exchange.
-	// Default 25 ms.
+	// Settle is how long this node's state must not have changed, because of rumors in flight, before it compares
+	// it with that of a probed member whose root is unequal, and the least time between two rounds of telling others
+	// of news that came by comparison. Default 25 ms.
 	Settle time.Duration
+	// ExchangeInterval is the time between two background comparisons with one member after another. Default 500 ms.
+	ExchangeInterval time.Duration
 	// JoinRetry is the longest time between two rounds of asking the seeds; the first ones are shorter. Default 500 ms.
 	JoinRetry time.Duration
 
@@ -90,7 +93,7 @@ func (c Config) Validate() error {
 	}
 	fault(c.Fanout < 0 || c.Fanout > MaxFanout, "fanout %d is not within 1…%d", c.Fanout, MaxFanout)
 	fault(c.Coalesce < 0 || c.ProbeInterval < 0 || c.ProbeTimeout < 0 || c.RefusedInterval < 0 || c.Settle < 0 || c.JoinRetry < 0 || c.ProbeMisses < 0 ||
-		c.Tick < 0 || c.RetryFloor < 0 || c.PacketRate < 0,
+		c.Tick < 0 || c.RetryFloor < 0 || c.PacketRate < 0 || c.ExchangeInterval < 0,
 		"a negative interval or count")
 	fault(c.Strategy > StrategyPush, "unknown strategy %d", c.Strategy)
 	fault(c.View != nil && c.View.roster == nil, "the view is empty")
@@ -104,11 +107,12 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.RetryFloor, 20*time.Millisecond)
 	orDefault(&c.PacketRate, 20_000)
 	orDefault(&c.Coalesce, 5*time.Millisecond)
-	orDefault(&c.ProbeInterval, 200*time.Millisecond)
+	orDefault(&c.ProbeInterval, time.Second)
 	orDefault(&c.ProbeTimeout, 150*time.Millisecond)
 	orDefault(&c.ProbeMisses, 3)
 	orDefault(&c.RefusedInterval, 20*time.Millisecond)
 	orDefault(&c.Settle, 25*time.Millisecond)
+	orDefault(&c.ExchangeInterval, 500*time.Millisecond)
 	orDefault(&c.JoinRetry, 500*time.Millisecond)
 	if c.Orders == nil {
 		c.Orders = &Orders{}

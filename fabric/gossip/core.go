@@ -36,7 +36,6 @@ type Core struct {
 	owners      table[NodeID, *owner]
 	shared      table[sharedKey, *shared]
 	sharedBytes int
-	root        uint64
 
 	view          *View
 	changed       bool // the state is ahead of the view
@@ -51,15 +50,12 @@ type Core struct {
 	gaps    []delta // came before their predecessors; at most maxGaps, oldest first
 	joining joining
 
-	peers      []*peer // the members we probe, sorted by id
-	lost       lostProbe
-	probeAt    time.Time
-	fastAt     time.Time // zero: no peer is suspected after a refused connection
-	settleAt   time.Time // zero: no roots to look at again
-	exchangeAt time.Time // no full exchange is begun before
-	answers    int       // states sent on request since answersAt
-	answersAt  time.Time
-	houseAt    time.Time
+	peers   []*peer // the members we probe, sorted by id
+	lost    lostProbe
+	probeAt time.Time
+	fastAt  time.Time // zero: no peer is suspected after a refused connection
+	houseAt time.Time
+	entropy entropy
 }
 
 // New makes the core of one node.
@@ -70,8 +66,9 @@ func New(cfg Config, now time.Time) (*Core, error) {
 	c := &Core{
 		cfg: cfg.withDefaults(), generation: cfg.Generation, now: now,
 		random:  rand.New(rand.NewPCG(cfg.Seed, 0)),
-		houseAt: now.Add(housekeeping), probeAt: now,
+		houseAt: nextHouse(now), probeAt: now,
 	}
+	c.beginEntropy()
 	switch {
 	case cfg.View != nil:
 		c.startFrom(cfg.View)
@@ -88,7 +85,7 @@ func New(cfg Config, now time.Time) (*Core, error) {
 
 // startFrom takes over a ready-made view.
 func (c *Core) startFrom(v *View) {
-	c.cluster, c.owners, c.shared, c.root = v.cluster, v.owners, v.shared, v.root
+	c.cluster, c.owners, c.shared = v.cluster, v.owners, v.shared
 	c.synced, c.sharedBytes = true, v.sharedBytes
 	taken := *v
 	taken.self = c.cfg.ID
@@ -128,7 +125,7 @@ func (c *Core) describe() {
 		fresh := &owner{id: c.cfg.ID, generation: c.generation}
 		if before != nil && before.generation < c.generation && before.about != nil && before.about.boot == c.cfg.Boot {
 			// The same process under a later generation keeps what it wrote.
-			fresh = newOwner(c.cfg.ID, c.generation, before.version, before.entries)
+			fresh = newOwner(c.cfg.ID, c.generation, before.version, before.collected, before.entries)
 		}
 		c.writes.flushed = 0
 		c.replaceOwner(before, fresh)
@@ -196,9 +193,6 @@ func (c *Core) Tick(now time.Time) {
 	if due(c.fastAt) {
 		c.probeFast()
 	}
-	if due(c.settleAt) {
-		c.probeUnequal()
-	}
 	if due(c.probeAt) {
 		c.probeRound()
 	}
@@ -207,8 +201,9 @@ func (c *Core) Tick(now time.Time) {
 	}
 	if due(c.houseAt) {
 		c.forgetTombstones()
-		c.houseAt = now.Add(housekeeping)
+		c.houseAt = nextHouse(now)
 	}
+	c.tickEntropy()
 	c.settle()
 }
 
@@ -218,7 +213,7 @@ func (c *Core) Next() time.Time {
 		return time.Time{}
 	}
 	next := c.probeAt
-	for _, at := range []time.Time{c.fastAt, c.settleAt, c.joining.at, c.houseAt, c.writes.at} {
+	for _, at := range []time.Time{c.fastAt, c.joining.at, c.houseAt, c.writes.at, c.entropy.at, c.entropy.lookAt, c.entropy.newsAt} {
 		if !at.IsZero() && at.Before(next) {
 			next = at
 		}
@@ -244,7 +239,9 @@ func (c *Core) Ready() core.Ready[Peer, Message, Event] {
 // advance sets the time. A node that notices a deadline late was paused, or its clock jumped: it forgives everybody
 // the answers it may not have read.
 func (c *Core) advance(now time.Time) {
-	deadlines := []*time.Time{&c.probeAt, &c.fastAt, &c.settleAt, &c.joining.at, &c.houseAt, &c.writes.at}
+	deadlines := []*time.Time{
+		&c.probeAt, &c.fastAt, &c.joining.at, &c.houseAt, &c.writes.at, &c.entropy.at, &c.entropy.lookAt, &c.entropy.newsAt,
+	}
 	back := now.Before(c.now.Add(-lateTick))
 	if next := c.Next(); back || now.Sub(next) > lateTick {
 		c.forgive()
@@ -254,7 +251,8 @@ func (c *Core) advance(now time.Time) {
 			}
 		}
 		if back {
-			c.writes.paid, c.exchangeAt, c.answersAt = now, now, now
+			c.writes.paid = now
+			c.rewindEntropy()
 		}
 	}
 	c.now = now
@@ -284,7 +282,7 @@ func (c *Core) publish() bool {
 	}
 	c.view = &View{
 		version: c.view.version + 1, self: c.cfg.ID, cluster: c.cluster,
-		owners: c.owners, shared: c.shared, sharedBytes: c.sharedBytes, root: c.root, roster: members,
+		owners: c.owners, shared: c.shared, sharedBytes: c.sharedBytes, roster: members,
 	}
 	c.changed, c.rosterChanged, c.announce = false, false, true
 	return anew
@@ -295,6 +293,12 @@ func (c *Core) touch(members bool) {
 	c.changed = true
 	c.rosterChanged = c.rosterChanged || members
 }
+
+// nextHouse is the next full minute: everybody forgets tombstones at the same moment.
+func nextHouse(now time.Time) time.Time { return now.Truncate(housekeeping).Add(housekeeping) }
+
+// root is the hash of all state.
+func (c *Core) root() uint64 { return c.owners.sum ^ c.shared.sum }
 
 // send queues a packet.
 func (c *Core) send(to Peer, receiver BootID, b body) {

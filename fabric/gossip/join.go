@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Limits of joining and of the exchange of whole states.
+// Limits of joining.
 const (
 	// MaxSeeds is how many seeds a node asks.
 	MaxSeeds = 64
@@ -17,10 +17,6 @@ const (
 	maxEarly = 256
 	// firstRetry is the time after which seeds are asked for the second time; it doubles up to Config.JoinRetry.
 	firstRetry = 2 * time.Millisecond
-	// exchangeInterval is the least time between two full exchanges that a node begins.
-	exchangeInterval = 100 * time.Millisecond
-	// maxAnswers is how many whole states a node sends on request per exchangeInterval.
-	maxAnswers = 64
 )
 
 // joining is the way into a cluster.
@@ -29,6 +25,7 @@ type joining struct {
 	at      time.Time // when to ask next; zero: not asking
 	backoff time.Duration
 	cursor  int         // the next member to ask
+	source  NodeID      // who is handing us the cluster's state, part by part
 	waiting []addressed // requests to join that came before we were in a cluster
 	early   []addressed // packets of the cluster that came before its state
 }
@@ -71,9 +68,10 @@ func (c *Core) ask() {
 	slices.SortFunc(targets, Peer.Compare)
 	for _, to := range slices.Compact(targets) {
 		if to != c.cfg.Addr {
-			c.send(to, 0, joinRequest{own: c.self().whole()})
+			c.send(to, 0, joinRequest{own: c.self().whole(), whole: !c.restored || c.owners.count == 1})
 		}
 	}
+	c.joining.source = NodeID{}
 	c.joining.backoff = min(max(2*c.joining.backoff, firstRetry), c.cfg.JoinRetry)
 	c.joining.at = c.now.Add(c.joining.backoff/2 + c.spread(c.joining.backoff/2))
 }
@@ -88,7 +86,7 @@ func (c *Core) arrive() {
 	for _, p := range c.peers {
 		p.proven = true
 	}
-	c.writes.flushed, c.writes.deleted = 0, nil
+	c.writes.flushed = 0
 	c.touch(true)
 	c.settle()
 	c.schedule()
@@ -103,7 +101,8 @@ func (c *Core) arrive() {
 }
 
 // receiveJoin answers a request to join.
-func (c *Core) receiveJoin(from Peer, p Packet, own delta) {
+func (c *Core) receiveJoin(from Peer, p Packet, request joinRequest) {
+	own := request.own
 	c.metrics.JoinRequests++
 	switch {
 	case own.owner != p.Sender || own.since != 0 || own.generation != p.Generation:
@@ -126,12 +125,17 @@ func (c *Core) receiveJoin(from Peer, p Packet, own delta) {
 	}
 	c.nudge(p.Sender)
 	c.settle() // a leader admits the node here, so that the answer says so
-	if asking := newOwner(own.owner, own.generation, own.upto, own.entries); asking.about != nil {
+	if asking := newOwner(own.owner, own.generation, own.upto, own.collected, own.entries); asking.about != nil {
 		from = asking.about.addr
 	}
-	if c.mayAnswer() {
-		c.sendState(from, p.Boot, !p.Cluster.IsZero())
+	if request.whole {
+		c.sendState(from, p.Boot, request.next)
+		return
 	}
+	// A node that comes back with a state finds out by comparing what it lacks. But if we know of a later process
+	// with its id, it must hear of that before it acts.
+	known, _ := c.owners.find(p.Sender) // own has just been merged
+	c.send(from, p.Boot, stateChunk{root: c.root(), last: true, owners: []delta{known.whole()}})
 }
 
 func (c *Core) receiveRefusal(from Peer, reason string) {
@@ -140,41 +144,66 @@ func (c *Core) receiveRefusal(from Peer, reason string) {
 	}
 }
 
-// mayAnswer bounds how many whole states are sent because peers asked.
-func (c *Core) mayAnswer() bool {
-	if !c.now.Before(c.answersAt) {
-		c.answers, c.answersAt = 0, c.now.Add(exchangeInterval)
-	}
-	c.answers++
-	return c.answers <= maxAnswers
+// place is a position in the order in which a whole state is handed over: owners first, then the shared map.
+type place struct {
+	part   part
+	bucket uint8
+	after  string // the key after which to go on in this bucket; "": from its beginning
 }
 
-// sendState sends all the state there is, in parts. With answer the receiver is to send its own in turn, if that
-// holds more.
-func (c *Core) sendState(to Peer, receiver BootID, answer bool) {
-	chunk, size := stateChunk{root: c.root}, 0
-	push := func(bytes int) {
+// sendState sends a joining node the next part of the state. The node asks for the one after it, so that one part
+// at a time is under way, however large the state is.
+func (c *Core) sendState(to Peer, receiver BootID, at place) {
+	chunk, size := stateChunk{root: c.root(), last: true}, 0
+	fits := func(bytes int, next place) bool {
 		if size > 0 && size+bytes > maxChunk {
-			c.send(to, receiver, chunk)
-			c.metrics.StateChunks++
-			chunk, size = stateChunk{root: c.root}, 0
+			chunk.last = false
+			return false
 		}
 		size += bytes
+		chunk.next = next
+		return true
 	}
-	for o := range c.owners.all() {
-		if o.version > 0 {
-			d := o.whole()
-			push(deltaSize(d))
-			chunk.owners = append(chunk.owners, d)
+	if at.part == partOwners {
+		for o := range c.owners.from(int(at.bucket), at.ownerAfter()) {
+			if o.version == 0 {
+				continue
+			}
+			if !fits(deltaSize(o.whole()), place{bucket: o.id.bucket(), after: string(o.id[:])}) {
+				break
+			}
+			chunk.owners = append(chunk.owners, o.whole())
+		}
+		at = place{part: partShared}
+	}
+	if chunk.last {
+		for s := range c.shared.from(int(at.bucket), at.keyAfter()) {
+			if !fits(sharedSize(s), place{part: partShared, bucket: s.key.bucket(), after: string(s.key)}) {
+				break
+			}
+			chunk.shared = append(chunk.shared, s)
 		}
 	}
-	for s := range c.shared.all() {
-		push(sharedSize(s))
-		chunk.shared = append(chunk.shared, s)
+	if c.pace(size) {
+		c.send(to, receiver, chunk)
+		c.metrics.StateChunks++
 	}
-	chunk.last, chunk.answer = true, answer
-	c.send(to, receiver, chunk)
-	c.metrics.StateChunks++
+}
+
+func (p place) ownerAfter() *NodeID {
+	if len(p.after) != len(NodeID{}) {
+		return nil
+	}
+	id := NodeID([]byte(p.after))
+	return &id
+}
+
+func (p place) keyAfter() *sharedKey {
+	if p.after == "" {
+		return nil
+	}
+	key := sharedKey(p.after)
+	return &key
 }
 
 // receiveState merges a part of a peer's state.
@@ -183,6 +212,7 @@ func (c *Core) receiveState(from Peer, p Packet, chunk stateChunk) {
 		c.cluster = p.Cluster
 		c.touch(true)
 	}
+	before := c.root()
 	for _, d := range chunk.owners {
 		c.mergeOwner(d)
 	}
@@ -190,18 +220,33 @@ func (c *Core) receiveState(from Peer, p Packet, chunk stateChunk) {
 		c.mergeShared(s)
 	}
 	c.mergeGaps()
-	if !chunk.last || c.left {
+	switch {
+	case c.left:
+		return
+	case c.synced:
+		if c.root() != before {
+			c.haveNews()
+		}
+		return
+	case !chunk.last:
+		c.askForMore(from, p, chunk.next)
 		return
 	}
-	if !c.synced {
-		c.arrive()
-	}
+	c.arrive()
 	c.settle()
-	if chunk.answer && c.root != chunk.root && c.mayAnswer() {
-		if m, ok := c.view.Member(p.Sender); ok {
-			from = m.Addr
-		}
-		c.sendState(from, p.Boot, false)
+	if c.root() != chunk.root {
+		c.compare(partner{p.Sender, from, p.Boot})
+	}
+}
+
+// askForMore asks for the next part of the state, of the node that was the first to send one.
+func (c *Core) askForMore(from Peer, p Packet, next place) {
+	if c.joining.source.IsZero() {
+		c.joining.source = p.Sender
+	}
+	if c.joining.source == p.Sender {
+		c.send(from, 0, joinRequest{own: c.self().whole(), whole: true, next: next})
+		c.joining.at = c.now.Add(c.cfg.JoinRetry)
 	}
 }
 
@@ -221,7 +266,7 @@ func (c *Core) leave() {
 	told := 0
 	for _, m := range members {
 		if m.ID != c.cfg.ID && m.Reachable && told < witnesses {
-			c.send(m.Addr, m.Boot, stateChunk{root: c.root, owners: []delta{c.self().whole()}})
+			c.send(m.Addr, m.Boot, stateChunk{root: c.root(), owners: []delta{c.self().whole()}})
 			told++
 		}
 	}

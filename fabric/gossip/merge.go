@@ -16,6 +16,9 @@ func (c *Core) mergeOwner(d delta) outcome {
 	after, result := apply(before, d)
 	switch result {
 	case applied:
+		if known && before.generation == d.generation && before.version < d.collected {
+			c.metrics.Resets++
+		}
 		c.replaceOwner(before, after)
 	case refused:
 		c.metrics.RefusedOwners++
@@ -26,11 +29,8 @@ func (c *Core) mergeOwner(d delta) outcome {
 
 // replaceOwner puts after in the place of before, which is nil for a new owner.
 func (c *Core) replaceOwner(before, after *owner) {
-	if before != nil {
-		c.root ^= before.digest()
-	}
-	c.root ^= after.digest()
 	c.owners.put(after)
+	c.entropy.moved = c.now
 	c.touch(before == nil || before.generation != after.generation ||
 		versionOf(before, keyNode) != versionOf(after, keyNode) || versionOf(before, keyReport) != versionOf(after, keyReport))
 }
@@ -81,17 +81,14 @@ func (c *Core) mergeShared(s *shared) {
 		return
 	}
 	c.clock.Observe(c.now, s.stamp)
-	if known {
-		c.root ^= before.digest()
-	}
-	c.root ^= s.digest()
 	c.sharedBytes += size
 	c.shared.put(s)
+	c.entropy.moved = c.now
 	c.touch(s.admission != nil || known && before.admission != nil)
 }
 
-// forgetTombstones drops deleted shared keys after their time. All nodes do so by the stamp, and none takes such a
-// key back, so they agree again as soon as their clocks have passed it.
+// forgetTombstones drops deleted shared keys after their time, and collects this node's own. All nodes drop shared
+// ones by the stamp, at the same full minute, and none takes such a key back, so they stay equal.
 func (c *Core) forgetTombstones() {
 	var expired []*shared
 	for s := range c.shared.all() {
@@ -100,10 +97,27 @@ func (c *Core) forgetTombstones() {
 		}
 	}
 	for _, s := range expired {
-		c.root ^= s.digest()
 		c.sharedBytes -= s.bytes()
 		c.shared.remove(s.key)
+		c.entropy.moved = c.now
 		c.touch(false)
+	}
+	c.collectOwn()
+}
+
+// mergeDelta takes a stretch of an owner's writes that may come before its predecessors.
+func (c *Core) mergeDelta(d delta) {
+	switch c.mergeOwner(d) {
+	case gap:
+		c.metrics.Gaps++
+		if len(c.gaps) == maxGaps {
+			c.metrics.GapsDropped++
+			c.gaps = c.gaps[1:]
+		}
+		c.gaps = append(c.gaps, d)
+	case applied:
+		c.mergeGaps()
+	case stale, refused:
 	}
 }
 

@@ -22,9 +22,13 @@ type Metrics struct {
 	// ProbesSent, ProbesMissed and AcksReceived belong to the failure detector; Forgiven is how often a late tick
 	// of this node itself made it forget pending probes.
 	ProbesSent, ProbesMissed, AcksReceived, Forgiven uint64
-	// Exchanges is how many times the whole state was sent because roots stayed unequal; StateChunks is how many
-	// packets whole states took, joins included.
-	Exchanges, StateChunks uint64
+	// Comparisons is how many times this node began to compare its state with a member's, Exchanges how many times
+	// one that began found it unequal. Fills is how many packets then brought others what they lacked, Resets how
+	// many times an owner's state was replaced because its tombstones were gone.
+	Comparisons, Exchanges, Fills, Resets uint64
+	// StateChunks is how many packets the whole states took that joining nodes asked for. Paced counts answers that
+	// were not given because others had taken the bytes of their time.
+	StateChunks, Paced uint64
 	// JoinRequests is how many requests to join were received.
 	JoinRequests uint64
 	// StampsAhead is how many stamps were too far ahead of this node's clock to follow.

@@ -66,17 +66,21 @@ type rumor struct {
 	payload *payload
 }
 
-// joinRequest asks a member for its cluster's state and brings the asking node's own.
-type joinRequest struct{ own delta }
+// joinRequest asks a member to let the node into its cluster, and brings the node's own state.
+type joinRequest struct {
+	own   delta
+	whole bool  // the asking node lacks the cluster's state
+	next  place // from where on
+}
 
 // joinRefusal answers a joinRequest in the negative.
 type joinRefusal struct{ reason string }
 
 // stateChunk is a part of the sender's whole state. Each part can be merged by itself.
 type stateChunk struct {
-	root   uint64 // of the sender when it began to send
+	root   uint64 // of the sender
 	last   bool
-	answer bool // with last: the sender wants the receiver's state, if that holds more
+	next   place // where the next part begins, unless this is the last
 	owners []delta
 	shared []*shared
 }
@@ -123,6 +127,8 @@ func (p Packet) String() string {
 		return "join refused: " + b.reason
 	case stateChunk:
 		return fmt.Sprintf("state: %d owners, %d shared", len(b.owners), len(b.shared))
+	case fmt.Stringer:
+		return b.String()
 	default:
 		return "empty packet"
 	}
@@ -164,13 +170,13 @@ func Decode(b []byte) (Packet, error) {
 	case kindRumor:
 		p.body = readRumor(r)
 	case kindJoinRequest:
-		p.body = joinRequest{own: readDelta(r)}
+		p.body = joinRequest{own: readDelta(r), whole: r.Bool(), next: readPlace(r)}
 	case kindJoinRefusal:
 		p.body = joinRefusal{reason: r.String(maxReason)}
 	case kindStateChunk:
 		p.body = readStateChunk(r)
 	default:
-		r.Fail(fmt.Errorf("%w: kind %d", wire.ErrMalformed, kind))
+		p.body = readEntropy(r, kind)
 	}
 	if err := r.Done(); err != nil {
 		return Packet{}, fmt.Errorf("gossip: decode packet: %w", err)
@@ -226,8 +232,10 @@ func readRumor(r *wire.Reader) rumor {
 	return m
 }
 
-func (j joinRequest) append(b []byte) []byte { return appendDelta(b, j.own) }
-func (j joinRequest) size() int              { return deltaSize(j.own) }
+func (j joinRequest) append(b []byte) []byte {
+	return appendPlace(wire.AppendBool(appendDelta(b, j.own), j.whole), j.next)
+}
+func (j joinRequest) size() int { return deltaSize(j.own) + 1 + maxPlaceBytes }
 
 func (j joinRefusal) append(b []byte) []byte { return wire.AppendBytes(b, j.reason) }
 func (j joinRefusal) size() int              { return varintBytes + len(j.reason) }
@@ -235,7 +243,7 @@ func (j joinRefusal) size() int              { return varintBytes + len(j.reason
 func (s stateChunk) append(b []byte) []byte {
 	b = wire.AppendUint64(b, s.root)
 	b = wire.AppendBool(b, s.last)
-	b = wire.AppendBool(b, s.answer)
+	b = appendPlace(b, s.next)
 	b = wire.AppendUvarint(b, uint64(len(s.owners)))
 	for _, d := range s.owners {
 		b = appendDelta(b, d)
@@ -244,7 +252,7 @@ func (s stateChunk) append(b []byte) []byte {
 }
 
 func (s stateChunk) size() int {
-	size := 10 + varintBytes + sharedListSize(s.shared)
+	size := 8 + 1 + maxPlaceBytes + varintBytes + sharedListSize(s.shared)
 	for _, d := range s.owners {
 		size += deltaSize(d)
 	}
@@ -252,7 +260,7 @@ func (s stateChunk) size() int {
 }
 
 func readStateChunk(r *wire.Reader) stateChunk {
-	s := stateChunk{root: r.Uint64(), last: r.Bool(), answer: r.Bool()}
+	s := stateChunk{root: r.Uint64(), last: r.Bool(), next: readPlace(r)}
 	for range r.Count(MaxMembers, minDeltaBytes) {
 		s.owners = append(s.owners, readDelta(r))
 	}
@@ -261,7 +269,7 @@ func readStateChunk(r *wire.Reader) stateChunk {
 }
 
 const (
-	minDeltaBytes = 16 + 4
+	minDeltaBytes = 16 + 5
 	maxCounter    = 1 << 63 // generations and versions that can always be followed by a later one
 )
 
@@ -270,6 +278,7 @@ func appendDelta(b []byte, d delta) []byte {
 	b = wire.AppendUvarint(b, d.generation)
 	b = wire.AppendUvarint(b, d.since)
 	b = wire.AppendUvarint(b, d.upto)
+	b = wire.AppendUvarint(b, d.collected)
 	b = wire.AppendUvarint(b, uint64(len(d.entries)))
 	for _, e := range d.entries {
 		b = wire.AppendBytes(b, e.key)
@@ -282,8 +291,11 @@ func appendDelta(b []byte, d delta) []byte {
 	return b
 }
 
+// deltaBytes is an upper bound of a delta without entries.
+const deltaBytes = 16 + 5*varintBytes
+
 func deltaSize(d delta) int {
-	size := 16 + 4*varintBytes
+	size := deltaBytes
 	for _, e := range d.entries {
 		size += entrySize(e)
 	}
@@ -294,7 +306,7 @@ func entrySize(e entry) int { return len(e.key) + len(e.value) + 3*varintBytes +
 
 // readDelta refuses what no owner writes: keys out of order, versions outside of (since, upto].
 func readDelta(r *wire.Reader) delta {
-	d := delta{owner: readNodeID(r), generation: r.Uvarint(), since: r.Uvarint(), upto: r.Uvarint()}
+	d := delta{owner: readNodeID(r), generation: r.Uvarint(), since: r.Uvarint(), upto: r.Uvarint(), collected: r.Uvarint()}
 	last := ""
 	for range r.Count(2*MaxOwnKeys, 3) {
 		e := entry{key: r.String(MaxKey), version: r.Uvarint(), deleted: r.Bool()}
@@ -307,7 +319,7 @@ func readDelta(r *wire.Reader) delta {
 		last = e.key
 		d.entries = append(d.entries, e)
 	}
-	if r.Err() == nil && (d.since >= d.upto || d.upto > maxCounter || d.generation == 0 || d.generation > maxCounter || d.owner.IsZero()) {
+	if r.Err() == nil && (d.since >= d.upto || d.collected > d.upto || d.upto > maxCounter || d.generation == 0 || d.generation > maxCounter || d.owner.IsZero()) {
 		r.Fail(fmt.Errorf("%w: clock of a delta", wire.ErrMalformed))
 	}
 	return d

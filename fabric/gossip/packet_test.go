@@ -14,12 +14,12 @@ import (
 
 // samples are packets of every kind.
 func samples() []Packet {
-	own := newOwner(nodeID(1), 3, 7, []entry{{key: "a", value: []byte("1"), version: 2}, {key: "b", version: 7}})
+	own := newOwner(nodeID(1), 3, 7, 0, []entry{{key: "a", value: []byte("1"), version: 2}, {key: "b", version: 7}})
 	part := own.whole()
 	part.since = 1
 	part.entries = append(part.entries, entry{key: "c", version: 5, deleted: true})
 	described := about{boot: 1, addr: addrOf(1, 0), name: "n1", location: "dc1/rack1", roles: []string{"data"}}
-	whole := newOwner(nodeID(1), 3, 7, []entry{{key: keyNode, value: described.encode(), version: 7}}).whole()
+	whole := newOwner(nodeID(1), 3, 7, 0, []entry{{key: keyNode, value: described.encode(), version: 7}}).whole()
 	list := []*shared{newShared("k", []byte("v"), false, 9, nodeID(2)), newShared("gone", nil, true, 10, nodeID(1))}
 	batch := &payload{own: &part, shared: list}
 	batch.measure()
@@ -30,9 +30,9 @@ func samples() []Packet {
 		ack{sequence: math.MaxUint64, root: 2, wall: -3},
 		rumor{id: id, span: wholeSpan, payload: batch},
 		rumor{id: id, span: span{5, 5}, payload: &payload{}},
-		joinRequest{own: whole},
+		joinRequest{own: whole, whole: true, next: place{partOwners, 7, "k"}},
 		joinRefusal{ReasonNoCluster},
-		stateChunk{root: 1, last: true, answer: true, owners: []delta{whole}, shared: list},
+		stateChunk{root: 1, last: true, next: place{partShared, 7, "k"}, owners: []delta{whole}, shared: list},
 		stateChunk{},
 	} {
 		packets = append(packets, Packet{Cluster: testCluster, Sender: nodeID(1), Generation: 3, Boot: 1, ReceiverBoot: 2, body: b})

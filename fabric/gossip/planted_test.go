@@ -108,6 +108,9 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			case stateChunk:
 				b.shared = nil
 				p.body = b
+			case fill:
+				b.shared = nil
+				p.body = b
 			}
 			return p
 		})},

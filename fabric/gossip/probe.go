@@ -10,8 +10,6 @@ const (
 	watched = 8
 	// maxWatched is how many it probes at most, passing over unreachable ones.
 	maxWatched = 64
-	// maxUnequal is how long roots may go on changing and being unequal before a full exchange.
-	maxUnequal = time.Second
 	// maxClockError is how far this node's clock may be off its peers' median before it stops to stamp shared keys.
 	maxClockError = 500 * time.Millisecond
 	// ackWindow is how many of the latest probes to a member may still be answered.
@@ -34,10 +32,10 @@ type peer struct {
 	rtt      time.Duration
 	offset   time.Duration // of the peer's clock to ours
 
-	unequalSince time.Time // zero: roots are equal as far as we know
-	noted        time.Time // when the two roots below were seen
-	mine, theirs uint64
-	settleAt     time.Time // when to look again; zero: not at all
+	root         uint64 // what the peer last said, if heard
+	heard        bool
+	unequalSince time.Time // zero: the roots are equal as far as we know
+	lookAt       time.Time // when to compare if they still are unequal; zero: not at all
 }
 
 // lostProbe is the latest probe to an address where somebody may be whom we have lost.
@@ -189,7 +187,7 @@ func (c *Core) nudge(id NodeID) {
 }
 
 func (c *Core) question(sequence uint64) probe {
-	return probe{sequence: sequence, root: c.root, wall: c.now.UnixMicro()}
+	return probe{sequence: sequence, root: c.root(), wall: c.now.UnixMicro()}
 }
 
 // probeLost asks one unreachable member that is not among our peers, or one seed that is no reachable member's
@@ -254,8 +252,8 @@ func (c *Core) probeFast() {
 // receiveAck takes the answer to a probe. One answer makes a member reachable again.
 func (c *Core) receiveAck(from Peer, packet Packet, a ack) {
 	if from == c.lost.to && a.sequence == c.lost.sequence {
-		if a.root != c.root {
-			c.exchange(from, packet.Boot)
+		if a.root != c.root() {
+			c.compare(partner{packet.Sender, from, packet.Boot})
 		}
 		return
 	}
@@ -274,64 +272,14 @@ func (c *Core) receiveAck(from Peer, packet Packet, a ack) {
 		p.offset = time.UnixMicro(a.wall).Sub(p.sentAt.Add(p.rtt / 2))
 	}
 	p.misses, p.fast, p.boot = 0, false, packet.Boot
-	if p.unreachable || !p.proven {
+	back := p.unreachable || !p.proven
+	if back {
 		p.unreachable, p.proven = false, true
 		c.judged()
 	}
-	c.compareRoots(p, a.root)
-}
-
-// compareRoots begins a full exchange when roots stay unequal: unchanged over the settling time, so that no rumor
-// is in flight that would repair them, or changing for so long that it makes no difference.
-func (c *Core) compareRoots(p *peer, theirs uint64) {
-	if theirs == c.root {
-		p.unequalSince, p.settleAt = time.Time{}, time.Time{}
-		return
-	}
-	stuck := !p.unequalSince.IsZero() && p.mine == c.root && p.theirs == theirs
-	if p.unequalSince.IsZero() {
-		p.unequalSince = c.now
-	}
-	if !stuck {
-		p.mine, p.theirs, p.noted = c.root, theirs, c.now
-	}
-	if stuck && c.now.Sub(p.noted) >= c.cfg.Settle || c.now.Sub(p.unequalSince) >= maxUnequal {
-		if m, ok := c.view.Member(p.id); ok && c.exchange(m.Addr, p.boot) {
-			p.unequalSince, p.settleAt = time.Time{}, time.Time{}
-			return
-		}
-	}
-	p.settleAt = c.now.Add(c.cfg.Settle)
-	if c.settleAt.IsZero() || p.settleAt.Before(c.settleAt) {
-		c.settleAt = p.settleAt
-	}
-}
-
-// exchange sends our whole state and asks for the peer's, unless it is too soon.
-func (c *Core) exchange(to Peer, boot BootID) bool {
-	if c.now.Before(c.exchangeAt) {
-		return false
-	}
-	c.exchangeAt = c.now.Add(exchangeInterval)
-	c.metrics.Exchanges++
-	c.sendState(to, boot, true)
-	return true
-}
-
-// probeUnequal looks again at the peers whose roots were unequal.
-func (c *Core) probeUnequal() {
-	c.settleAt = time.Time{}
-	for _, p := range c.peers {
-		switch {
-		case p.settleAt.IsZero():
-		case !p.settleAt.After(c.now):
-			p.settleAt = time.Time{}
-			if p.answered {
-				c.probe(p)
-			}
-		case c.settleAt.IsZero() || p.settleAt.Before(c.settleAt):
-			c.settleAt = p.settleAt
-		}
+	c.heardRoot(p, a.root)
+	if back && !p.lookAt.IsZero() {
+		c.compare(partner{p.id, from, packet.Boot}) // what it has missed is in no rumor under way
 	}
 }
 

@@ -15,7 +15,7 @@ func (c *Core) receivePacket(from Peer, p Packet) {
 		return
 	}
 	if request, ok := p.body.(joinRequest); ok { // of an earlier process, too: the answer tells it so
-		c.receiveJoin(from, p, request.own)
+		c.receiveJoin(from, p, request)
 		return
 	}
 	if known && (sender.generation > p.Generation ||
@@ -62,7 +62,7 @@ func (c *Core) receiveEarly(from Peer, p Packet) {
 func (c *Core) dispatch(from Peer, p Packet) {
 	switch b := p.body.(type) {
 	case probe:
-		c.send(from, p.Boot, ack{sequence: b.sequence, root: c.root, wall: c.now.UnixMicro()})
+		c.send(from, p.Boot, ack{sequence: b.sequence, root: c.root(), wall: c.now.UnixMicro()})
 		c.nudge(p.Sender)
 	case ack:
 		c.receiveAck(from, p, b)
@@ -70,5 +70,13 @@ func (c *Core) dispatch(from Peer, p Packet) {
 		c.receiveRumor(b)
 	case stateChunk:
 		c.receiveState(from, p, b)
+	case roots:
+		c.receiveRoots(partner{p.Sender, from, p.Boot}, b)
+	case sums:
+		c.receiveSums(partner{p.Sender, from, p.Boot}, b)
+	case digests:
+		c.receiveDigests(partner{p.Sender, from, p.Boot}, b)
+	case fill:
+		c.receiveFill(partner{p.Sender, from, p.Boot}, b)
 	}
 }

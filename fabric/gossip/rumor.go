@@ -94,18 +94,7 @@ func (c *Core) receiveRumor(m rumor) {
 
 func (c *Core) mergePayload(p *payload) {
 	if p.own != nil {
-		switch c.mergeOwner(*p.own) {
-		case gap:
-			c.metrics.Gaps++
-			if len(c.gaps) == maxGaps {
-				c.metrics.GapsDropped++
-				c.gaps = c.gaps[1:]
-			}
-			c.gaps = append(c.gaps, *p.own)
-		case applied:
-			c.mergeGaps()
-		case stale, refused:
-		}
+		c.mergeDelta(*p.own)
 	}
 	for _, s := range p.shared {
 		c.mergeShared(s)

@@ -6,7 +6,8 @@ import (
 	"github.com/egalcluster/egal/internal/wire"
 )
 
-const snapshotVersion = 1
+// snapshotVersion is the only one this code reads; version 1 had no tombstones of own keys.
+const snapshotVersion = 2
 
 // Snapshot is the replicated state of a view, as a node writes it to its disk and starts from again.
 type Snapshot struct {
@@ -40,7 +41,10 @@ func EncodeSnapshot(v *View) []byte {
 
 // DecodeSnapshot reads what EncodeSnapshot made. It copies what it keeps.
 func DecodeSnapshot(record []byte) (*Snapshot, error) {
-	_, payload, err := wire.Open(record, snapshotVersion)
+	version, payload, err := wire.Open(record, snapshotVersion)
+	if err == nil && version != snapshotVersion {
+		err = fmt.Errorf("%w: %d", wire.ErrVersion, version)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("gossip: decode snapshot: %w", err)
 	}

@@ -23,7 +23,7 @@ func standing(t complainer, n, fanout int, probes time.Duration) (*world, []*Cor
 	for i := range n {
 		core, err := New(Config{
 			ID: nodeID(i), Boot: BootID(i + 1), Generation: 1, Seed: uint64(i), Addr: addrOf(i, 0), Fanout: fanout,
-			ProbeInterval: probes, View: view,
+			ProbeInterval: probes, ExchangeInterval: probes, View: view,
 		}, simStart)
 		if err != nil {
 			t.Fatal(err)
@@ -61,7 +61,7 @@ func TestEveryMemberGetsAnUpdateExactlyOnceInTheFewestRounds(t *testing.T) {
 // spreadOnce writes at one of n nodes and follows the rumor.
 func spreadOnce(t complainer, n, k int, alter func(Message) Message) string {
 	t.Helper()
-	w, cores := standing(t, n, k, 1000*time.Hour)
+	w, cores := standing(t, n, k, 100_000*time.Hour)
 	w.Transcode(func(m Message) Message {
 		if alter != nil {
 			return alter(m)

@@ -2,19 +2,20 @@ package gossip
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/egalcluster/egal/internal/wire"
 )
 
-// Limits of the state that one node writes about itself. They keep one owner's whole state within one frame.
+// Limits of the state that one node writes about itself. They keep one owner's whole state within one packet.
 const (
 	// MaxKey is the longest key in bytes, of own and shared state alike.
 	MaxKey = 256
 	// MaxValue is the longest value in bytes, of own and shared state alike.
 	MaxValue = 64 << 10
-	// MaxOwnKeys is how many keys a node may write about itself.
+	// MaxOwnKeys is how many keys a node may write about itself, and how many deleted ones it remembers.
 	MaxOwnKeys = 1024
 	// MaxOwnBytes is how many bytes of keys and values a node may write about itself.
 	MaxOwnBytes = 256 << 10
@@ -26,7 +27,7 @@ const (
 	keyReport = "fd"   // what its failure detector finds
 )
 
-// entry is one key of an owner's state. A deleted entry exists only inside a delta.
+// entry is one key of an owner's state, or the tombstone of one.
 type entry struct {
 	key     string
 	value   []byte
@@ -40,8 +41,10 @@ type owner struct {
 	id         NodeID
 	generation uint64
 	version    uint64
-	entries    []entry // live ones, sorted by key
-	bytes      int     // of keys and values
+	collected  uint64  // tombstones up to this version are forgotten. Invariant: collected ≤ version
+	entries    []entry // sorted by key, tombstones above collected included
+	tombstones int     // how many of the entries
+	bytes      int     // of live keys and values
 	about      *about  // decoded keyNode; nil when absent or malformed
 	report     *report // decoded keyReport; nil when absent or malformed
 }
@@ -53,27 +56,35 @@ func (o *owner) digest() uint64 {
 	return wire.Mix64(o.id.point() ^ wire.Mix64(o.generation^wire.Mix64(o.version)))
 }
 
+// find is the live entry with the key.
 func (o *owner) find(key string) (entry, bool) {
 	i, ok := slices.BinarySearchFunc(o.entries, key, func(e entry, k string) int { return strings.Compare(e.key, k) })
-	if !ok {
+	if !ok || o.entries[i].deleted {
 		return entry{}, false
 	}
 	return o.entries[i], true
 }
 
-// delta is a stretch of an owner's writes: everything that changed in (since, upto]. With since = 0 it is the
-// whole state at version upto, and it may begin a new generation.
+// delta is a stretch of an owner's writes: everything in (since, upto] that no later write has superseded, the
+// tombstones up to collected excepted. With since = 0 it may begin a new generation, or replace a state that is
+// older than collected.
 type delta struct {
 	owner      NodeID
 	generation uint64
 	since      uint64
 	upto       uint64
+	collected  uint64
 	entries    []entry // sorted by key
 }
 
 // whole is the delta that carries all of o.
 func (o *owner) whole() delta {
-	return delta{owner: o.id, generation: o.generation, upto: o.version, entries: o.entries}
+	return delta{owner: o.id, generation: o.generation, upto: o.version, collected: o.collected, entries: o.entries}
+}
+
+// ahead reports whether the clock (generation, version) is behind o's.
+func (o *owner) ahead(generation, version uint64) bool {
+	return o.generation > generation || o.generation == generation && o.version > version
 }
 
 // outcome says what a delta meant to a replica.
@@ -86,8 +97,12 @@ const (
 	refused                // the result would be over the limits: no correct owner writes so much
 )
 
-// apply merges d into the replica o, which may be nil. Invariant: the result holds every live key of the owner up
-// to its version, because a delta is applied only when it begins at or below what the replica has.
+// apply merges d into the replica o, which may be nil.
+//
+// Invariant: the result holds every live key of the owner with a version up to its own, and no key that the owner
+// deleted up to there. For a delta adds to a replica only when it begins at or below what the replica has, and when
+// the replica has seen all the deletions whose tombstones the delta may lack; otherwise it must be one that begins
+// at the beginning, and takes the replica's place.
 func apply(o *owner, d delta) (*owner, outcome) {
 	if o == nil {
 		o = &owner{id: d.owner}
@@ -95,47 +110,54 @@ func apply(o *owner, d delta) (*owner, outcome) {
 	switch {
 	case d.generation < o.generation, d.generation == o.generation && d.upto <= o.version:
 		return o, stale
+	case d.generation == o.generation && d.since <= o.version && d.collected <= o.version:
+		return within(o, newOwner(d.owner, d.generation, d.upto, max(o.collected, d.collected), merge(o, d.entries)))
 	case d.since == 0:
-		return within(o, newOwner(d.owner, d.generation, d.upto, d.entries))
-	case d.generation > o.generation, d.since > o.version:
+		return within(o, newOwner(d.owner, d.generation, d.upto, d.collected, d.entries))
+	default:
 		return o, gap
 	}
-	merged := make([]entry, 0, len(o.entries)+len(d.entries))
-	old, change := o.entries, d.entries
-	for len(old) > 0 || len(change) > 0 {
-		switch {
-		case len(change) == 0 || len(old) > 0 && old[0].key < change[0].key:
-			merged, old = append(merged, old[0]), old[1:]
+}
+
+// merge is o's entries with the changes that are newer than o. The others are no news: a later write may have
+// superseded them.
+func merge(o *owner, change []entry) []entry {
+	merged := make([]entry, 0, len(o.entries)+len(change))
+	old := o.entries
+	for _, e := range change {
+		if e.version <= o.version {
 			continue
-		case len(old) > 0 && old[0].key == change[0].key:
-			// An entry at or below the replica's version is no news: a later write may have deleted its key.
-			if change[0].version <= o.version {
-				merged = append(merged, old[0])
-			}
+		}
+		for len(old) > 0 && old[0].key < e.key {
+			merged, old = append(merged, old[0]), old[1:]
+		}
+		if len(old) > 0 && old[0].key == e.key {
 			old = old[1:]
 		}
-		if change[0].version > o.version && !change[0].deleted {
-			merged = append(merged, change[0])
-		}
-		change = change[1:]
+		merged = append(merged, e)
 	}
-	return within(o, newOwner(d.owner, d.generation, d.upto, merged))
+	return append(merged, old...)
 }
 
 // within gives next, or before when next is over an owner's limits.
 func within(before, next *owner) (*owner, outcome) {
-	if len(next.entries) > MaxOwnKeys || next.bytes > MaxOwnBytes {
+	if len(next.entries)-next.tombstones > MaxOwnKeys || next.tombstones > MaxOwnKeys || next.bytes > MaxOwnBytes {
 		return before, refused
 	}
 	return next, applied
 }
 
-func newOwner(id NodeID, generation, version uint64, entries []entry) *owner {
-	o := &owner{id: id, generation: generation, version: version, entries: entries}
-	if slices.ContainsFunc(entries, func(e entry) bool { return e.deleted }) {
-		o.entries = slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return e.deleted })
+func newOwner(id NodeID, generation, version, collected uint64, entries []entry) *owner {
+	o := &owner{id: id, generation: generation, version: version, collected: collected, entries: entries}
+	forgotten := func(e entry) bool { return e.deleted && e.version <= collected }
+	if slices.ContainsFunc(entries, forgotten) {
+		o.entries = slices.DeleteFunc(slices.Clone(entries), forgotten)
 	}
 	for _, e := range o.entries {
+		if e.deleted {
+			o.tombstones++
+			continue
+		}
 		o.bytes += len(e.key) + len(e.value)
 		switch e.key {
 		case keyNode:
@@ -157,6 +179,7 @@ var (
 )
 
 // write is o with key set to value, or deleted, at the next version. Writing what is there already changes nothing.
+// The oldest tombstone makes room for one that would be too many.
 func (o *owner) write(key string, value []byte, deleted bool) (*owner, error) {
 	before, had := o.find(key)
 	switch {
@@ -164,11 +187,41 @@ func (o *owner) write(key string, value []byte, deleted bool) (*owner, error) {
 		return o, ErrTooLarge
 	case deleted && !had, had && !deleted && slices.Equal(before.value, value):
 		return o, nil
-	case !deleted && !had && len(o.entries) >= MaxOwnKeys,
+	case !deleted && !had && len(o.entries)-o.tombstones >= MaxOwnKeys,
 		!deleted && o.bytes-len(before.key)-len(before.value)+len(key)+len(value) > MaxOwnBytes:
 		return o, ErrFull
 	}
-	change := entry{key: key, value: slices.Clone(value), version: o.version + 1, deleted: deleted}
-	next, _ := apply(o, delta{owner: o.id, generation: o.generation, since: o.version, upto: o.version + 1, entries: []entry{change}})
-	return next, nil
+	collected, change := o.collected, entry{key: key, version: o.version + 1, deleted: deleted}
+	if !deleted {
+		change.value = slices.Clone(value)
+	} else if o.tombstones == MaxOwnKeys {
+		collected = o.oldestTombstone()
+	}
+	return o.next(collected, change), nil
+}
+
+// collect is o without the tombstones up to version. It is a write, too: the others hear of it like of any other.
+func (o *owner) collect(version uint64) *owner {
+	if o.tombstones == 0 || version < o.oldestTombstone() {
+		return o
+	}
+	return o.next(version)
+}
+
+func (o *owner) next(collected uint64, change ...entry) *owner {
+	next, _ := apply(o, delta{
+		owner: o.id, generation: o.generation, since: o.version, upto: o.version + 1, collected: collected, entries: change,
+	})
+	return next
+}
+
+// oldestTombstone is its version; the highest number when there is none.
+func (o *owner) oldestTombstone() uint64 {
+	oldest := uint64(math.MaxUint64)
+	for _, e := range o.entries {
+		if e.deleted {
+			oldest = min(oldest, e.version)
+		}
+	}
+	return oldest
 }

@@ -139,7 +139,7 @@ func TestAReplicaHasEveryKeyUpToItsVersion(t *testing.T) {
 }
 
 func TestApply(t *testing.T) {
-	base := newOwner(nodeID(2), 5, 3, []entry{{key: "a", value: []byte("1"), version: 2}})
+	base := newOwner(nodeID(2), 5, 3, 0, []entry{{key: "a", value: []byte("1"), version: 2}})
 	one := []entry{{key: "a", value: []byte("2"), version: 4}}
 	for _, tc := range []struct {
 		name    string
@@ -184,7 +184,7 @@ func TestOwnStateIsBounded(t *testing.T) {
 		}
 		return o
 	}()
-	crowded := newOwner(nodeID(1), 1, 1, many(MaxOwnKeys))
+	crowded := newOwner(nodeID(1), 1, 1, 0, many(MaxOwnKeys))
 	for _, tc := range []struct {
 		name  string
 		o     *owner

@@ -13,64 +13,95 @@ type tableKey[K any] interface {
 	bucket() uint8
 }
 
-type tableRow[K any] interface{ rowKey() K }
+type tableRow[K any] interface {
+	rowKey() K
+	digest() uint64
+}
+
+// bucket is a part of a table: sorted rows, and the XOR of their digests.
+type bucket[V any] struct {
+	rows []V
+	sum  uint64
+}
 
 // table is a sorted-bucket hash map with copy on write. A copy of the struct is a snapshot once freeze has been
-// called: later puts copy the array and the bucket they touch, once for all the puts between two freezes.
+// called: later puts copy the array and the bucket they touch, once for all the puts between two freezes. The sums
+// over its buckets and over all rows follow every change at no cost that grows with the table.
 type table[K tableKey[K], V tableRow[K]] struct {
-	rows  *[buckets][]V
-	count int
-	fresh bool                 // the array belongs to this table alone
-	owned [buckets / 64]uint64 // so do these buckets
+	buckets *[buckets]bucket[V]
+	count   int
+	sum     uint64               // XOR of the buckets' sums
+	fresh   bool                 // the array belongs to this table alone
+	owned   [buckets / 64]uint64 // so do these buckets' rows
 }
 
 func (t *table[K, V]) find(key K) (row V, ok bool) {
-	if t.rows == nil {
-		return row, false
-	}
-	bucket := t.rows[key.bucket()]
-	i, ok := slices.BinarySearchFunc(bucket, key, func(r V, k K) int { return r.rowKey().Compare(k) })
+	rows := t.bucket(key.bucket()).rows
+	i, ok := search(rows, key)
 	if !ok {
 		return row, false
 	}
-	return bucket[i], true
+	return rows[i], true
+}
+
+func search[K tableKey[K], V tableRow[K]](rows []V, key K) (int, bool) {
+	return slices.BinarySearchFunc(rows, key, func(r V, k K) int { return r.rowKey().Compare(k) })
+}
+
+// bucket is one of the table's, not to be changed.
+func (t *table[K, V]) bucket(b uint8) bucket[V] {
+	if t.buckets == nil {
+		return bucket[V]{}
+	}
+	return t.buckets[b]
 }
 
 // put inserts the row, or replaces the one with its key.
 func (t *table[K, V]) put(row V) {
 	b := t.writable(row.rowKey())
-	i, found := slices.BinarySearchFunc(t.rows[b], row.rowKey(), func(r V, k K) int { return r.rowKey().Compare(k) })
+	i, found := search(b.rows, row.rowKey())
 	if found {
-		t.rows[b][i] = row
-		return
+		t.account(b, b.rows[i].digest())
+		b.rows[i] = row
+	} else {
+		b.rows = slices.Insert(b.rows, i, row)
+		t.count++
 	}
-	t.rows[b] = slices.Insert(t.rows[b], i, row)
-	t.count++
+	t.account(b, row.digest())
 }
 
 // remove deletes the row with the key, if there is one.
 func (t *table[K, V]) remove(key K) {
-	if _, ok := t.find(key); !ok {
+	row, ok := t.find(key)
+	if !ok {
 		return
 	}
 	b := t.writable(key)
-	t.rows[b] = slices.DeleteFunc(t.rows[b], func(r V) bool { return r.rowKey().Compare(key) == 0 })
+	i, _ := search(b.rows, key)
+	b.rows = slices.Delete(b.rows, i, i+1)
+	t.account(b, row.digest())
 	t.count--
 }
 
+func (t *table[K, V]) account(b *bucket[V], digest uint64) {
+	b.sum ^= digest
+	t.sum ^= digest
+}
+
 // writable makes the key's bucket this table's own.
-func (t *table[K, V]) writable(key K) uint8 {
+func (t *table[K, V]) writable(key K) *bucket[V] {
 	if !t.fresh {
-		rows := new([buckets][]V)
-		if t.rows != nil {
-			*rows = *t.rows
+		all := new([buckets]bucket[V])
+		if t.buckets != nil {
+			*all = *t.buckets
 		}
-		t.rows, t.fresh = rows, true
+		t.buckets, t.fresh = all, true
 	}
-	b := key.bucket()
-	if t.owned[b/64]&(1<<(b%64)) == 0 {
-		t.rows[b] = slices.Clone(t.rows[b])
-		t.owned[b/64] |= 1 << (b % 64)
+	i := key.bucket()
+	b := &t.buckets[i]
+	if t.owned[i/64]&(1<<(i%64)) == 0 {
+		b.rows = slices.Clone(b.rows)
+		t.owned[i/64] |= 1 << (i % 64)
 	}
 	return b
 }
@@ -79,13 +110,21 @@ func (t *table[K, V]) writable(key K) uint8 {
 func (t *table[K, V]) freeze() { t.fresh, t.owned = false, [buckets / 64]uint64{} }
 
 // all visits the rows in an order that depends on the keys alone. The table must not be changed meanwhile.
-func (t *table[K, V]) all() iter.Seq[V] {
+func (t *table[K, V]) all() iter.Seq[V] { return t.from(0, nil) }
+
+// from visits the rows from a bucket on; in that bucket, only those with keys above after, unless that is nil.
+func (t *table[K, V]) from(first int, after *K) iter.Seq[V] {
 	return func(yield func(V) bool) {
-		if t.rows == nil {
-			return
-		}
-		for _, bucket := range t.rows {
-			for _, row := range bucket {
+		for b := first; b < buckets; b++ {
+			rows := t.bucket(uint8(b)).rows
+			if after != nil {
+				i, found := search(rows, *after)
+				if found {
+					i++
+				}
+				rows, after = rows[i:], nil
+			}
+			for _, row := range rows {
 				if !yield(row) {
 					return
 				}

@@ -20,7 +20,6 @@ type View struct {
 	cluster ClusterID
 	owners  table[NodeID, *owner]
 	shared  table[sharedKey, *shared]
-	root    uint64
 	*roster
 
 	sharedBytes int // of keys and values
@@ -67,7 +66,7 @@ func (v *View) SharedKeys(prefix string) []string {
 }
 
 // Root is a hash of all replicated state, own and shared: equal on all nodes when they have converged.
-func (v *View) Root() uint64 { return v.root }
+func (v *View) Root() uint64 { return v.owners.sum ^ v.shared.sum }
 
 // roster is the member list with what is computed from it. It is immutable and shared by views.
 type roster struct {
@@ -204,11 +203,14 @@ func (r *roster) verdicts(owners table[NodeID, *owner], reports map[NodeID]int) 
 
 // successors visits the members after id on the hash ring, nearest first, id itself excepted.
 func (r *roster) successors(id NodeID, visit func(m Member) bool) {
-	point := id.point()
+	r.walk(id.point(), func(i int32) bool { return r.members[i].ID == id || visit(r.members[i]) })
+}
+
+// walk visits the members, by index, after a point on the hash ring, once around.
+func (r *roster) walk(point uint64, visit func(i int32) bool) {
 	from := sort.Search(len(r.ring), func(i int) bool { return r.points[r.ring[i]] > point })
 	for i := range r.ring {
-		m := r.members[r.ring[(from+i)%len(r.ring)]]
-		if m.ID != id && !visit(m) {
+		if !visit(r.ring[(from+i)%len(r.ring)]) {
 			return
 		}
 	}
@@ -235,7 +237,6 @@ func NewView(c Contents) *View {
 	unreachable := map[NodeID]bool{}
 	put := func(s *shared) {
 		v.shared.put(s)
-		v.root ^= s.digest()
 		v.sharedBytes += s.bytes()
 	}
 	for _, m := range c.Members {
@@ -250,7 +251,6 @@ func NewView(c Contents) *View {
 			o, _ = o.write(key, c.Own[m.ID][key], false)
 		}
 		v.owners.put(o)
-		v.root ^= o.digest()
 		if m.Status == StatusUp || m.Status == StatusRemoved {
 			a := admission{status: m.Status, upNumber: m.UpNumber, generation: o.generation}
 			put(newShared(admissionKey(m.ID), a.encode(), false, c.Stamp, c.Self))

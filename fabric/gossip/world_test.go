@@ -59,7 +59,7 @@ var testCluster = ClusterID{1}
 
 func newCluster(t complainer, seed uint64, link sim.Link) *cluster {
 	c := &cluster{
-		t: t, seed: seed, sends: map[string]int{},
+		t: t, seed: seed, sends: map[string]int{}, config: Config{ProbeInterval: 200 * time.Millisecond},
 		world: sim.New[Peer, Message, Event](sim.Options{Seed: seed, Start: simStart, Link: link}),
 	}
 	c.checker = newChecker(c)

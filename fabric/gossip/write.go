@@ -9,11 +9,17 @@ import (
 // writes are this node's own writes on their way into a rumor.
 type writes struct {
 	flushed uint64      // the version of our own state up to which rumors have gone out; 0: all of it is to go
-	deleted []entry     // own keys deleted since, at most MaxOwnKeys
+	graves  []grave     // own deletions by version, at most MaxOwnKeys
 	shared  []sharedKey // shared keys written since; doubles do no harm
 	at      time.Time   // when they go out; zero: there are none
 	paid    time.Time   // one Coalesce per rumor, from then or now on: the token bucket
 	count   uint64      // rumors started: the next one's sequence number
+}
+
+// grave is when this process deleted a key.
+type grave struct {
+	version uint64
+	at      time.Time
 }
 
 // setOwn carries out SetOwn and DeleteOwn.
@@ -35,16 +41,32 @@ func (c *Core) writeOwn(key string, value []byte, deleted bool) error {
 		return err
 	}
 	c.replaceOwner(before, after)
-	c.writes.deleted = slices.DeleteFunc(c.writes.deleted, func(e entry) bool { return e.key == key })
-	if deleted && c.writes.flushed > 0 {
-		if len(c.writes.deleted) == MaxOwnKeys {
-			c.writes.flushed, c.writes.deleted = 0, nil // too much to tell apart: send all that is left
-		} else {
-			c.writes.deleted = append(c.writes.deleted, entry{key: key, version: after.version, deleted: true})
+	if deleted {
+		if len(c.writes.graves) == MaxOwnKeys {
+			c.writes.graves = c.writes.graves[1:] // its tombstone goes with the next one's
 		}
+		c.writes.graves = append(c.writes.graves, grave{after.version, c.now})
 	}
 	c.schedule()
 	return nil
+}
+
+// collectOwn forgets this node's own tombstones after their time.
+func (c *Core) collectOwn() {
+	due := 0
+	for due < len(c.writes.graves) && c.now.Sub(c.writes.graves[due].at) > TombstoneLife {
+		due++
+	}
+	if due == 0 {
+		return
+	}
+	version := c.writes.graves[due-1].version
+	c.writes.graves = c.writes.graves[due:]
+	before := c.self()
+	if after := before.collect(version); after != before {
+		c.replaceOwner(before, after)
+		c.schedule()
+	}
 }
 
 // setShared carries out SetShared and DeleteShared.
@@ -127,17 +149,11 @@ func (c *Core) takeOwn() *delta {
 		return nil
 	}
 	d := own.whole()
-	if c.writes.flushed > 0 {
+	if own.collected <= c.writes.flushed {
 		d.since = c.writes.flushed
-		d.entries = slices.Clone(c.writes.deleted)
-		for _, e := range own.entries {
-			if e.version > d.since {
-				d.entries = append(d.entries, e)
-			}
-		}
-		slices.SortFunc(d.entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
+		d.entries = slices.DeleteFunc(slices.Clone(own.entries), func(e entry) bool { return e.version <= d.since })
 	}
-	c.writes.flushed, c.writes.deleted = own.version, nil
+	c.writes.flushed = own.version
 	return &d
 }
 
