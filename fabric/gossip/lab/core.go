@@ -37,7 +37,7 @@ type coreUpdate struct {
 	written time.Time
 	got     []bool // by member
 	reached int
-	last    time.Time // when the last live member got it
+	last    time.Time // when the latest member got it
 	told    bool      // the writer was told who has it
 }
 
@@ -50,6 +50,8 @@ type hall struct {
 	cores   []*gossip.Core // nil: dead
 	updates []*coreUpdate
 	open    []*coreUpdate // those that somebody lacks
+	changed []int32       // members whose view has changed since it was last looked at
+	when    []time.Time   // by member: when it has; zero: it has not
 	packets uint64
 	bytes   uint64
 	at      tally // when the last update was everywhere
@@ -77,13 +79,13 @@ func runCores(e Experiment, seed uint64, interrupted func() bool) (Outcome, bool
 		if !h.run(begin.Add(time.Duration(round)*coreTick), interrupted) {
 			return Outcome{}, false
 		}
-		if counted(e, round) {
+		if round > StreamRounds/2 && round <= StreamRounds {
 			window += h.packets - before
 		}
 		written := e.Updates == 1 || round >= StreamRounds
 		silent := h.world.Now().Sub(h.sentAt) >= quietRounds*coreTick
 		if written && (silent || len(h.open) == 0 && h.world.Now().Sub(h.newsAt) >= restlessRounds*coreTick) {
-			return h.outcome(window, silent), true
+			return h.outcome(window, round, silent), true
 		}
 	}
 }
@@ -91,7 +93,7 @@ func runCores(e Experiment, seed uint64, interrupted func() bool) (Outcome, bool
 func newHall(e Experiment, seed uint64) (*hall, error) {
 	f := newField(e, seed) // the same members are dead as for the other schemes
 	h := &hall{
-		e: e, alive: f.alive, live: f.live, cores: make([]*gossip.Core, e.N), sentAt: coreStart, newsAt: coreStart,
+		e: e, alive: f.alive, live: f.live, cores: make([]*gossip.Core, e.N), when: make([]time.Time, e.N), sentAt: coreStart, newsAt: coreStart,
 		world: sim.New[gossip.Peer, gossip.Message, gossip.Event](sim.Options{
 			Seed: seed, Start: coreStart, Link: sim.Link{Latency: coreLatency, Loss: e.Loss / 100},
 		}),
@@ -219,6 +221,7 @@ func (h *hall) pass(until time.Time, interrupted func() bool) bool {
 			next = until
 		}
 		h.world.RunUntil(next)
+		h.look()
 	}
 	return true
 }
@@ -227,29 +230,39 @@ func (h *hall) pass(until time.Time, interrupted func() bool) bool {
 func (h *hall) notice(now time.Time, at gossip.Peer, e gossip.Event) {
 	switch e := e.(type) {
 	case gossip.ViewChanged:
-		h.look(now, indexOf(at), e.View)
+		who := indexOf(at)
+		if h.when[who].IsZero() {
+			h.changed = append(h.changed, who)
+		}
+		h.when[who] = now
 	case gossip.Converged:
+		h.look()
 		h.judge(now, indexOf(at), e)
 	}
 }
 
-// look notes which updates a member has got.
-func (h *hall) look(now time.Time, who int32, view *gossip.View) {
+// look notes which updates have come to the members whose views have changed.
+func (h *hall) look() {
 	whole := false
-	for _, u := range h.open {
-		if u.got[who] || u.written.After(now) {
-			continue
-		}
-		if _, _, ok := view.Shared(u.key); !ok {
-			continue
-		}
-		u.got[who] = true
-		u.reached++
-		h.newsAt = now
-		if u.reached == h.live {
-			u.last, whole = now, true
+	for _, who := range h.changed {
+		now, view := h.when[who], h.cores[who].View()
+		h.when[who] = time.Time{}
+		for _, u := range h.open {
+			if u.got[who] || u.written.After(now) {
+				continue
+			}
+			if _, _, ok := view.Shared(u.key); !ok {
+				continue
+			}
+			u.got[who] = true
+			u.reached++
+			if now.After(u.last) {
+				u.last, h.newsAt = now, now
+			}
+			whole = whole || u.reached == h.live
 		}
 	}
+	h.changed = h.changed[:0]
 	if whole {
 		h.open = slices.DeleteFunc(h.open, func(u *coreUpdate) bool { return u.reached == h.live })
 		h.at = h.sent()
@@ -292,7 +305,7 @@ func (h *hall) sent() tally {
 	return t
 }
 
-func (h *hall) outcome(window uint64, silent bool) Outcome {
+func (h *hall) outcome(window uint64, rounds int, silent bool) Outcome {
 	sent := h.sent()
 	if !silent {
 		sent = h.at
@@ -307,14 +320,18 @@ func (h *hall) outcome(window uint64, silent bool) Outcome {
 		o.Reached += u.reached
 		told = told && u.told
 		if u.reached == h.live {
-			rounds := int((u.last.Sub(u.written) + coreTick - 1) / coreTick)
-			o.Rounds = append(o.Rounds, rounds)
-			longest = max(longest, rounds)
+			took := int((u.last.Sub(u.written) + coreTick - 1) / coreTick)
+			o.Rounds = append(o.Rounds, took)
+			longest = max(longest, took)
 		}
 	}
-	o.WindowRounds = longest
-	if h.e.Updates > 1 {
+	switch {
+	case h.e.Updates > 1:
 		o.WindowRounds = StreamRounds / 2
+	case longest > 0:
+		o.Window, o.WindowRounds = h.at.packets, longest
+	default:
+		o.Window, o.WindowRounds = h.packets, rounds
 	}
 	if h.e.Scheme == SchemeINR {
 		o.Done = VerdictNo

@@ -31,7 +31,7 @@ type field struct {
 	packets  uint64
 	payloads uint64
 	bytes    uint64
-	window   uint64 // packets in the rounds in which packets per round are counted
+	window   uint64 // packets in the second half of a stream
 	chosen   []int32
 }
 
@@ -190,7 +190,7 @@ func runRounds(e Experiment, seed uint64, interrupted func() bool) (Outcome, boo
 		}
 		before := f.packets
 		news := f.play(by)
-		if counted(e, f.round) {
+		if f.round > StreamRounds/2 && f.round <= StreamRounds {
 			f.window += f.packets - before
 		}
 		if quiet++; news {
@@ -223,9 +223,4 @@ func (f *field) play(by scheme) (news bool) {
 	}
 	f.open = kept
 	return reached != 0
-}
-
-// counted reports whether packets of the round count into those per round.
-func counted(e Experiment, round int) bool {
-	return e.Updates == 1 || round > StreamRounds/2 && round <= StreamRounds
 }

@@ -14,7 +14,8 @@ type Outcome struct {
 	// until every live member had every update. Probes do not count.
 	Packets, Payloads, Bytes uint64
 	Silent                   bool
-	// Window packets were sent in WindowRounds rounds: what packets per round are made of.
+	// Window packets were sent in WindowRounds rounds: until every live member had the update or, in a stream, in the
+	// second half of it.
 	Window       uint64
 	WindowRounds int
 	// Done says whether the writer was told rightly who has the update and who has not.
@@ -39,8 +40,13 @@ func (v Verdict) String() string { return [...]string{"-", "yes", "no"}[v] }
 // outcome sums the field up.
 func (f *field) outcome(by scheme) Outcome {
 	o := Outcome{Updates: len(f.rumors), Live: f.live, Silent: len(f.open) == 0, Window: f.window, WindowRounds: f.round}
-	if f.e.Updates > 1 {
+	switch first := f.rumors[0]; {
+	case f.e.Updates > 1:
 		o.WindowRounds = StreamRounds / 2
+	case first.whole > 0:
+		o.Window, o.WindowRounds = first.at.packets, first.whole
+	default:
+		o.Window = f.packets
 	}
 	sent := f.now()
 	if !o.Silent {
@@ -89,7 +95,7 @@ type Row struct {
 	Bytes    float64 `json:"bytes"`
 	// Stop is "silent" when nobody had anything more to send, "oracle" when somebody who sees all had to end it.
 	Stop string `json:"stop"`
-	// Packets are per live member and round.
+	// Packets are per live member and round, until every live member had the update; in a stream, in its second half.
 	Packets float64 `json:"packets_per_round"`
 	// Done says whether the writer was told rightly who has the update and who has not: "yes", "no", or "-" when the
 	// scheme does not tell.
