@@ -43,7 +43,7 @@ func newRoot(w *world) *cobra.Command {
 	root.SetErr(w.err)
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().String("color", "auto", "colours: auto, always or never; NO_COLOR turns auto off")
-	root.AddCommand(demoCommand(w), startCommand(w), statusCommand(w), configCommand(w), versionCommand(w))
+	root.AddCommand(demoCommand(w), startCommand(w), statusCommand(w), gossipCommand(w), configCommand(w), versionCommand(w))
 	for _, name := range []string{"color"} {
 		complete(root, name, "auto", "always", "never")
 	}

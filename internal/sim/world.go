@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -29,15 +28,15 @@ type Options struct {
 
 // World simulates cores. P names a process, M is the type of messages, E of events.
 type World[P comparable, M, E any] struct {
-	now       time.Time
-	link      Link
-	processes map[P]*process[P, M, E]
-	ordinals  map[P]uint64 // names of processes in traces, in order of first appearance
-	queue     queue[P, M]
-	caused    uint64 // events queued so far: the tie-break
-	happened  uint64
-	started   uint64 // processes
-	trace     uint64
+	start, now time.Time
+	link       Link
+	places     map[P]*place[P, M, E]
+	named      uint64 // places that have a number
+	queue      queue[*place[P, M, E], M]
+	caused     uint64 // events queued so far: the tie-break
+	happened   uint64
+	started    uint64 // processes
+	trace      uint64
 
 	cuts    map[wirePair[P]]bool
 	streams map[wirePair[P]]time.Time // when the last stream message of a link arrives
@@ -50,6 +49,13 @@ type World[P comparable, M, E any] struct {
 	refuse      func() M
 	onNotify    func(time.Time, P, E)
 	onSend      func(now time.Time, from, to P, m M)
+}
+
+// place is a name of processes, whether one is running or not.
+type place[P comparable, M, E any] struct {
+	name    P
+	ordinal uint64            // in traces, in order of first appearance; 0: none yet
+	process *process[P, M, E] // nil: none is running
 }
 
 type process[P comparable, M, E any] struct {
@@ -69,9 +75,8 @@ const (
 	tick
 )
 
-type event[P comparable, M any] struct {
+type event[P, M any] struct {
 	at       time.Time
-	order    uint64
 	kind     kind
 	from, to P
 	message  M
@@ -79,12 +84,14 @@ type event[P comparable, M any] struct {
 	inside   uint64 // ticks and requests belong to this process and die with it; zero: a message
 }
 
+// happening is an event between places of a world.
+type happening[P comparable, M, E any] = event[*place[P, M, E], M]
+
 // New makes an empty world.
 func New[P comparable, M, E any](o Options) *World[P, M, E] {
 	generator := func(purpose uint64) *rand.Rand { return rand.New(rand.NewPCG(o.Seed, purpose)) }
 	return &World[P, M, E]{
-		now: o.Start, link: o.Link,
-		processes: map[P]*process[P, M, E]{}, ordinals: map[P]uint64{},
+		start: o.Start, now: o.Start, link: o.Link, places: map[P]*place[P, M, E]{},
 		cuts: map[wirePair[P]]bool{}, streams: map[wirePair[P]]time.Time{},
 		latency: generator(1), loss: generator(2), duplicate: generator(3), reorder: generator(4),
 	}
@@ -126,33 +133,35 @@ func (w *World[P, M, E]) Note(v uint64) { w.trace = wire.Mix64(w.trace ^ v) }
 
 // Add starts a process. A process with this name must not be running.
 func (w *World[P, M, E]) Add(p P, c core.Core[P, M, E]) {
-	if w.processes[p] != nil {
+	at := w.place(p)
+	if at.process != nil {
 		panic(fmt.Sprintf("sim: %v is running already", p))
 	}
 	w.started++
-	w.processes[p] = &process[P, M, E]{number: w.started, core: c}
-	w.Note(w.ordinal(p))
-	w.carryOut(p, w.processes[p])
+	at.process = &process[P, M, E]{number: w.started, core: c}
+	w.Note(w.ordinal(at))
+	w.carryOut(at)
 }
 
 // Remove crashes a process. Messages on their way to it reach whoever has its name by then.
-func (w *World[P, M, E]) Remove(p P) { delete(w.processes, p) }
+func (w *World[P, M, E]) Remove(p P) { w.place(p).process = nil }
 
 // Running reports whether a process of the name is there.
-func (w *World[P, M, E]) Running(p P) bool { return w.processes[p] != nil }
+func (w *World[P, M, E]) Running(p P) bool { return w.place(p).process != nil }
 
 // Pause stops a process for d: its messages and ticks wait.
 func (w *World[P, M, E]) Pause(p P, d time.Duration) {
-	if target := w.processes[p]; target != nil {
+	if target := w.place(p).process; target != nil {
 		target.paused = w.now.Add(d)
 	}
 }
 
 // Skew makes the process's clock d ahead of the world's. The core is ticked: its shell notices the jump.
 func (w *World[P, M, E]) Skew(p P, d time.Duration) {
-	if target := w.processes[p]; target != nil {
+	at := w.place(p)
+	if target := at.process; target != nil {
 		target.skew, target.wake = d, w.now
-		w.push(event[P, M]{at: w.now, kind: tick, from: p, to: p, inside: target.number})
+		w.push(happening[P, M, E]{at: w.now, kind: tick, from: at, to: at, inside: target.number})
 	}
 }
 
@@ -165,14 +174,15 @@ func (w *World[P, M, E]) Heal() { clear(w.cuts) }
 // Inject hands a request to p's core at this moment, as its shell does. A paused process receives it when it runs
 // again; one that crashes before does not.
 func (w *World[P, M, E]) Inject(p P, m M) {
-	if target := w.processes[p]; target != nil {
-		w.push(event[P, M]{at: w.now, kind: deliver, from: p, to: p, message: m, inside: target.number})
+	at := w.place(p)
+	if target := at.process; target != nil {
+		w.push(happening[P, M, E]{at: w.now, kind: deliver, from: at, to: at, message: m, inside: target.number})
 	}
 }
 
 // RunUntil lets everything happen that happens up to t, and sets the time to t.
 func (w *World[P, M, E]) RunUntil(t time.Time) {
-	for len(w.queue) > 0 && !w.queue[0].at.After(t) {
+	for w.queue.len() > 0 && !w.queue.first().at.After(t) {
 		w.Step()
 	}
 	if t.After(w.now) {
@@ -182,12 +192,12 @@ func (w *World[P, M, E]) RunUntil(t time.Time) {
 
 // Step lets the next event happen; false: nothing will happen any more.
 func (w *World[P, M, E]) Step() bool {
-	if len(w.queue) == 0 {
+	if w.queue.len() == 0 {
 		return false
 	}
-	e := heap.Pop(&w.queue).(event[P, M])
+	e := w.queue.pop()
 	w.now = e.at
-	target := w.processes[e.to]
+	target := e.to.process
 	switch {
 	case target == nil || e.inside != 0 && e.inside != target.number:
 		w.nobodyThere(e)
@@ -204,23 +214,23 @@ func (w *World[P, M, E]) Step() bool {
 	}
 	w.happen(target, e)
 	for w.more(e.to, target) {
-		w.happen(target, heap.Pop(&w.queue).(event[P, M]))
+		w.happen(target, w.queue.pop())
 	}
-	w.carryOut(e.to, target)
+	w.carryOut(e.to)
 	return true
 }
 
 // more reports whether the next event is another message for the same process at the same instant.
-func (w *World[P, M, E]) more(p P, target *process[P, M, E]) bool {
-	if len(w.queue) == 0 {
+func (w *World[P, M, E]) more(p *place[P, M, E], target *process[P, M, E]) bool {
+	if w.queue.len() == 0 {
 		return false
 	}
-	e := w.queue[0]
+	e := w.queue.first()
 	return e.at.Equal(w.now) && e.to == p && e.kind == deliver && (e.inside == 0 || e.inside == target.number)
 }
 
-func (w *World[P, M, E]) happen(target *process[P, M, E], e event[P, M]) {
-	if e.from != e.to && w.cuts[wirePair[P]{e.from, e.to}] {
+func (w *World[P, M, E]) happen(target *process[P, M, E], e happening[P, M, E]) {
+	if e.from != e.to && w.cut(e.from.name, e.to.name) {
 		return
 	}
 	w.happened++
@@ -235,34 +245,35 @@ func (w *World[P, M, E]) happen(target *process[P, M, E], e event[P, M]) {
 	if w.fingerprint != nil {
 		w.Note(w.fingerprint(e.message))
 	}
-	target.core.Receive(local, e.from, e.message)
+	target.core.Receive(local, e.from.name, e.message)
 }
 
-func (w *World[P, M, E]) nobodyThere(e event[P, M]) {
-	sender := w.processes[e.from]
-	if e.stream && w.refuse != nil && sender != nil && !w.cuts[wirePair[P]{e.to, e.from}] {
-		w.push(event[P, M]{at: w.now.Add(w.link.Latency), kind: deliver, from: e.to, to: e.from, message: w.refuse(), inside: sender.number})
+func (w *World[P, M, E]) nobodyThere(e happening[P, M, E]) {
+	sender := e.from.process
+	if e.stream && w.refuse != nil && sender != nil && !w.cut(e.to.name, e.from.name) {
+		w.push(happening[P, M, E]{at: w.now.Add(w.link.Latency), kind: deliver, from: e.to, to: e.from, message: w.refuse(), inside: sender.number})
 	}
 }
 
 // carryOut does what the core wants done and queues its next tick.
-func (w *World[P, M, E]) carryOut(p P, target *process[P, M, E]) {
+func (w *World[P, M, E]) carryOut(p *place[P, M, E]) {
+	target := p.process
 	ready := target.core.Ready()
 	for _, out := range ready.Send {
 		if w.onSend != nil {
-			w.onSend(w.now, p, out.To, out.Message)
+			w.onSend(w.now, p.name, out.To, out.Message)
 		}
-		w.send(p, out.To, out.Message)
+		w.send(p, w.place(out.To), out.Message)
 	}
 	for _, e := range ready.Notify {
 		if w.onNotify != nil {
-			w.onNotify(w.now, p, e)
+			w.onNotify(w.now, p.name, e)
 		}
 	}
 	w.schedule(p, target)
 }
 
-func (w *World[P, M, E]) schedule(p P, target *process[P, M, E]) {
+func (w *World[P, M, E]) schedule(p *place[P, M, E], target *process[P, M, E]) {
 	next := target.core.Next()
 	if next.IsZero() {
 		target.wake = time.Time{}
@@ -274,11 +285,11 @@ func (w *World[P, M, E]) schedule(p P, target *process[P, M, E]) {
 	}
 	if !next.Equal(target.wake) {
 		target.wake = next
-		w.push(event[P, M]{at: next, kind: tick, from: p, to: p, inside: target.number})
+		w.push(happening[P, M, E]{at: next, kind: tick, from: p, to: p, inside: target.number})
 	}
 }
 
-func (w *World[P, M, E]) send(from, to P, m M) {
+func (w *World[P, M, E]) send(from, to *place[P, M, E], m M) {
 	stream := w.reliable != nil && w.reliable(m)
 	if w.transcode != nil {
 		m = w.transcode(m)
@@ -288,61 +299,53 @@ func (w *World[P, M, E]) send(from, to P, m M) {
 	lost := w.loss.Float64() < w.link.Loss
 	twice := w.duplicate.Float64() < w.link.Duplicate
 	late := w.reorder.Float64() < w.link.Reorder
-	pair := wirePair[P]{from, to}
-	if w.cuts[pair] {
+	if w.cut(from.name, to.name) {
 		return
 	}
 	at := w.now.Add(delay)
 	if stream {
+		pair := wirePair[P]{from.name, to.name}
 		if last := w.streams[pair]; last.After(at) {
 			at = last
 		}
 		w.streams[pair] = at
-		w.push(event[P, M]{at: at, kind: deliver, from: from, to: to, message: m, stream: true})
+		w.push(happening[P, M, E]{at: at, kind: deliver, from: from, to: to, message: m, stream: true})
 		return
 	}
 	if late {
 		at = at.Add(4 * (w.link.Latency + w.link.Jitter))
 	}
 	if !lost {
-		w.push(event[P, M]{at: at, kind: deliver, from: from, to: to, message: m})
+		w.push(happening[P, M, E]{at: at, kind: deliver, from: from, to: to, message: m})
 	}
 	if twice {
-		w.push(event[P, M]{at: at.Add(w.link.Latency + w.link.Jitter), kind: deliver, from: from, to: to, message: m})
+		w.push(happening[P, M, E]{at: at.Add(w.link.Latency + w.link.Jitter), kind: deliver, from: from, to: to, message: m})
 	}
 }
 
-func (w *World[P, M, E]) push(e event[P, M]) {
+func (w *World[P, M, E]) push(e happening[P, M, E]) {
 	w.caused++
-	e.order = w.caused
-	heap.Push(&w.queue, e)
+	w.queue.push(int64(e.at.Sub(w.start)), w.caused, e)
 }
 
-func (w *World[P, M, E]) ordinal(p P) uint64 {
-	n, ok := w.ordinals[p]
+func (w *World[P, M, E]) cut(from, to P) bool {
+	return len(w.cuts) > 0 && w.cuts[wirePair[P]{from, to}]
+}
+
+// place is where processes of the name run.
+func (w *World[P, M, E]) place(p P) *place[P, M, E] {
+	at, ok := w.places[p]
 	if !ok {
-		n = uint64(len(w.ordinals)) + 1
-		w.ordinals[p] = n
+		at = &place[P, M, E]{name: p}
+		w.places[p] = at
 	}
-	return n
+	return at
 }
 
-// queue is a heap of events: the earliest first, then the one caused first.
-type queue[P comparable, M any] []event[P, M]
-
-func (q queue[P, M]) Len() int      { return len(q) }
-func (q queue[P, M]) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q queue[P, M]) Less(i, j int) bool {
-	if !q[i].at.Equal(q[j].at) {
-		return q[i].at.Before(q[j].at)
+func (w *World[P, M, E]) ordinal(p *place[P, M, E]) uint64 {
+	if p.ordinal == 0 {
+		w.named++
+		p.ordinal = w.named
 	}
-	return q[i].order < q[j].order
-}
-func (q *queue[P, M]) Push(x any) { *q = append(*q, x.(event[P, M])) }
-func (q *queue[P, M]) Pop() any {
-	last := len(*q) - 1
-	e := (*q)[last]
-	(*q)[last] = event[P, M]{}
-	*q = (*q)[:last]
-	return e
+	return p.ordinal
 }

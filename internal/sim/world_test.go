@@ -117,35 +117,46 @@ func TestFaults(t *testing.T) {
 		play func(w *World[int, string, string])
 		want string
 	}{
-		{"a message takes the latency", slow, func(w *World[int, string, string]) { w.send(1, 2, "a") }, "[1ms 2 got a of 1]"},
+		{"a message takes the latency", slow, func(w *World[int, string, string]) { w.send(w.place(1), w.place(2), "a") }, "[1ms 2 got a of 1]"},
 		{
-			"equal times keep the order of sending", slow, func(w *World[int, string, string]) { w.send(1, 2, "a"); w.send(1, 2, "b") },
+			"equal times keep the order of sending", slow, func(w *World[int, string, string]) {
+				w.send(w.place(1), w.place(2), "a")
+				w.send(w.place(1), w.place(2), "b")
+			},
 			"[1ms 2 got a of 1 1ms 2 got b of 1]",
 		},
-		{"a lossy link", Link{Latency: time.Millisecond, Loss: 1}, func(w *World[int, string, string]) { w.send(1, 2, "a") }, "[]"},
+		{"a lossy link", Link{Latency: time.Millisecond, Loss: 1}, func(w *World[int, string, string]) { w.send(w.place(1), w.place(2), "a") }, "[]"},
 		{
 			"a duplicating link",
 			Link{Latency: time.Millisecond, Duplicate: 1},
-			func(w *World[int, string, string]) { w.send(1, 2, "a") },
+			func(w *World[int, string, string]) { w.send(w.place(1), w.place(2), "a") },
 			"[1ms 2 got a of 1 2ms 2 got a of 1]",
 		},
 		{
 			"a reordering link",
 			Link{Latency: time.Millisecond, Reorder: 1},
-			func(w *World[int, string, string]) { w.send(1, 2, "a") },
+			func(w *World[int, string, string]) { w.send(w.place(1), w.place(2), "a") },
 			"[5ms 2 got a of 1]",
 		},
 		{"a stream on a bad link", Link{Latency: time.Millisecond, Loss: 1, Duplicate: 1, Reorder: 1}, func(w *World[int, string, string]) {
 			w.Reliable(func(string) bool { return true })
-			w.send(1, 2, "a")
+			w.send(w.place(1), w.place(2), "a")
 		}, "[1ms 2 got a of 1]"},
-		{"a cut is one-way", slow, func(w *World[int, string, string]) { w.Cut(1, 2); w.send(1, 2, "a"); w.send(2, 1, "b") }, "[1ms 1 got b of 2]"},
-		{"a cut loses what is under way", slow, func(w *World[int, string, string]) { w.send(1, 2, "a"); w.Cut(1, 2) }, "[]"},
-		{"a healed link", slow, func(w *World[int, string, string]) { w.Cut(1, 2); w.Heal(); w.send(1, 2, "a") }, "[1ms 2 got a of 1]"},
-		{"a paused process hears later", slow, func(w *World[int, string, string]) { w.Pause(2, time.Second); w.send(1, 2, "a") }, "[1s 2 got a of 1]"},
-		{"a crashed process hears nothing", slow, func(w *World[int, string, string]) { w.send(1, 2, "a"); w.Remove(2) }, "[]"},
+		{"a cut is one-way", slow, func(w *World[int, string, string]) {
+			w.Cut(1, 2)
+			w.send(w.place(1), w.place(2), "a")
+			w.send(w.place(2), w.place(1), "b")
+		}, "[1ms 1 got b of 2]"},
+		{"a cut loses what is under way", slow, func(w *World[int, string, string]) { w.send(w.place(1), w.place(2), "a"); w.Cut(1, 2) }, "[]"},
+		{"a healed link", slow, func(w *World[int, string, string]) { w.Cut(1, 2); w.Heal(); w.send(w.place(1), w.place(2), "a") }, "[1ms 2 got a of 1]"},
+		{"a paused process hears later", slow, func(w *World[int, string, string]) { w.Pause(2, time.Second); w.send(w.place(1), w.place(2), "a") }, "[1s 2 got a of 1]"},
+		{"a crashed process hears nothing", slow, func(w *World[int, string, string]) { w.send(w.place(1), w.place(2), "a"); w.Remove(2) }, "[]"},
 		{
-			"its successor does", slow, func(w *World[int, string, string]) { w.send(1, 2, "a"); w.Remove(2); w.Add(2, &echo{name: 3}) },
+			"its successor does", slow, func(w *World[int, string, string]) {
+				w.send(w.place(1), w.place(2), "a")
+				w.Remove(2)
+				w.Add(2, &echo{name: 3})
+			},
 			"[1ms 3 got a of 1]",
 		},
 		{"a request dies with its process", slow, func(w *World[int, string, string]) {
@@ -157,7 +168,7 @@ func TestFaults(t *testing.T) {
 			w.Reliable(func(string) bool { return true })
 			w.Refuse(func() string { return "refused" })
 			w.Remove(2)
-			w.send(1, 2, "a")
+			w.send(w.place(1), w.place(2), "a")
 		}, "[2ms 1 got refused of 2]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -187,5 +198,55 @@ func BenchmarkWorld(b *testing.B) {
 	w, _ := five(Options{Seed: 1, Link: rough}, true)
 	for b.Loop() {
 		w.Step()
+	}
+}
+
+// timer is a core that does nothing but wake up: what is left is the world's own cost.
+type timer struct{ next time.Time }
+
+func (*timer) Receive(time.Time, int, string)         {}
+func (c *timer) Tick(now time.Time)                   { c.next = now.Add(time.Millisecond) }
+func (c *timer) Next() time.Time                      { return c.next }
+func (*timer) Ready() core.Ready[int, string, string] { return core.Ready[int, string, string]{} }
+
+func BenchmarkEvent(b *testing.B) {
+	for _, count := range []int{10, 10_000} {
+		b.Run(fmt.Sprint("processes=", count), func(b *testing.B) {
+			w := New[int, string, string](Options{Seed: 1, Start: start})
+			for p := range count {
+				w.Add(p, &timer{next: start.Add(time.Duration(p))})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				w.Step()
+			}
+		})
+	}
+}
+
+func TestEventsAtOneTimeHappenInTheOrderTheyWereCaused(t *testing.T) {
+	var q queue[int, int]
+	order := uint64(0)
+	push := func(at int64) {
+		order++
+		q.push(at, order, event[int, int]{from: int(at), to: int(order)})
+	}
+	for i := range int64(1000) {
+		push(i * 7919 % 31)
+		if i%3 == 0 {
+			q.pop()
+		}
+	}
+	var last entry
+	for q.len() > 0 {
+		head := q.heap[0]
+		e := q.pop()
+		if head.before(last) || int64(e.from) != head.at || uint64(e.to) != head.order {
+			t.Fatalf("%v came after %v, with %v", head, last, e)
+		}
+		last = head
+	}
+	if len(q.free) != len(q.events) {
+		t.Fatalf("%d places, %d of them free", len(q.events), len(q.free))
 	}
 }
