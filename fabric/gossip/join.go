@@ -119,11 +119,16 @@ func (c *Core) receiveJoin(from Peer, p Packet, request joinRequest) {
 		c.metrics.DroppedCluster++
 		c.send(from, p.Boot, joinRefusal{ReasonOtherCluster})
 		return
-	case c.mergeOwner(own) == refused:
+	}
+	switch c.mergeOwner(own) {
+	case refused:
 		c.send(from, p.Boot, joinRefusal{ReasonFull})
 		return
+	case applied: // a new process: it has not been probed yet, whenever that was
+		c.nudge(p.Sender, 0)
+	case gap, stale:
+		c.nudge(p.Sender, c.cfg.RefusedInterval)
 	}
-	c.nudge(p.Sender)
 	c.settle() // a leader admits the node here, so that the answer says so
 	if asking := newOwner(own.owner, own.generation, own.upto, own.collected, own.entries); asking.about != nil {
 		from = asking.about.addr

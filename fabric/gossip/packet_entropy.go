@@ -62,7 +62,7 @@ type fill struct {
 }
 
 const (
-	kindRoots uint8 = iota + 0x20
+	kindRoots uint8 = 2*iota + 0x20
 	kindSums
 	kindDigests
 	kindFill

@@ -179,9 +179,10 @@ func (c *Core) probe(p *peer) {
 	c.send(m.Addr, boot, c.question(p.sequence))
 }
 
-// nudge probes a peer at once that we take for unreachable and that has just spoken to us.
-func (c *Core) nudge(id NodeID) {
-	if p := c.peer(id); p != nil && (p.unreachable || !p.proven) && c.now.Sub(p.sentAt) >= c.cfg.RefusedInterval {
+// nudge probes a peer at once that we take for unreachable and that has just spoken to us, if the latest probe was
+// sent so long ago.
+func (c *Core) nudge(id NodeID, after time.Duration) {
+	if p := c.peer(id); p != nil && (p.unreachable || !p.proven) && c.now.Sub(p.sentAt) >= after {
 		c.probe(p)
 	}
 }

@@ -63,7 +63,7 @@ func (c *Core) dispatch(from Peer, p Packet) {
 	switch b := p.body.(type) {
 	case probe:
 		c.send(from, p.Boot, ack{sequence: b.sequence, root: c.root(), wall: c.now.UnixMicro()})
-		c.nudge(p.Sender)
+		c.nudge(p.Sender, c.cfg.RefusedInterval)
 	case ack:
 		c.receiveAck(from, p, b)
 	case rumor:

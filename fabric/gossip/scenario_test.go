@@ -14,7 +14,7 @@ import (
 
 // TestScenarios plays the stories in testdata. Commands take nodes as arguments (n1 n2) and options:
 //
-//	start n1 n2 …            [snapshot=yes|no] [address=new] [boot=same]   begin a process of each
+//	start n1 n2 …            [snapshot=yes|no] [address=new] [probes=1h]   begin a process of each
 //	found n1 · join n2 n3 seed=n1 · leave n1
 //	own n1 key=x value=2 · shared n1 key=x value=2 · forget n1 key=x (shared) · disown n1 key=x
 //	crash n1 · pause n1 for=2s · clock n1 ahead=1h
@@ -23,6 +23,9 @@ import (
 //	members                  how each node sees the others
 //	show key=x [owner=n1]    the value on each node
 //	traffic                  packets since the last time
+//	compared                 packets of comparisons since the last time
+//	fill n1 count=9 bytes=9  shared keys
+//	state owner=n1           its clock and what is remembered of its deleted keys, on each node
 //
 // Links have a latency of 1 ms; every command prints the events that followed.
 func TestScenarios(t *testing.T) {
@@ -168,6 +171,17 @@ func (s *scenario) do(t *testing.T, d *datadriven.TestData) {
 			fmt.Fprintf(&s.out, "%s %d\n", kind, c.sends["gossip."+kind])
 		}
 		clear(c.sends)
+	case "compared":
+		for _, kind := range []string{"roots", "sums", "digests", "fill"} {
+			fmt.Fprintf(&s.out, "%s %d\n", kind, c.sends["gossip."+kind])
+		}
+		clear(c.sends)
+	case "fill":
+		for i := range number(d, "count", "%d") {
+			tell(SetShared{fmt.Sprintf("fill/%d", i), make([]byte, number(d, "bytes", "%d"))})
+		}
+	case "state":
+		s.state(number(d, "owner", "n%d"))
 	default:
 		d.Fatalf(t, "unknown command %s", d.Cmd)
 	}
@@ -181,6 +195,9 @@ func (s *scenario) start(d *datadriven.TestData, number int) {
 		}
 		if option(d, "address") == "new" {
 			cfg.Addr = addrOf(number, n.incarnation)
+		}
+		if probes, err := time.ParseDuration(option(d, "probes")); err == nil {
+			cfg.ProbeInterval, cfg.ExchangeInterval = probes, probes
 		}
 	})
 }
@@ -208,6 +225,15 @@ func (s *scenario) members() {
 			list = append(list, text)
 		}
 		fmt.Fprintf(&s.out, "n%d sees %s\n", n.number, strings.Join(list, ", "))
+	}
+}
+
+func (s *scenario) state(owner int) {
+	for _, n := range s.cluster.running() {
+		if o, ok := n.core.View().owners.find(nodeID(owner)); ok {
+			fmt.Fprintf(&s.out, "n%d has version %d, %d live keys, %d deleted ones after version %d\n",
+				n.number, o.version, len(o.entries)-o.tombstones, o.tombstones, o.collected)
+		}
 	}
 }
 
