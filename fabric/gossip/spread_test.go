@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -12,7 +13,13 @@ import (
 // standing makes n cores that share one view of one converged cluster.
 func standing(t complainer, n, fanout int, probes time.Duration) (*world, []*Core) {
 	t.Helper()
-	w := sim.New[Peer, Message, Event](sim.Options{Seed: 1, Start: simStart, Link: sim.Link{Latency: time.Millisecond}})
+	return standingWith(t, 1, n, sim.Link{Latency: time.Millisecond}, func(cfg *Config) { cfg.Fanout, cfg.ProbeInterval = fanout, probes })
+}
+
+func standingWith(t complainer, seed uint64, n int, link sim.Link, configure func(cfg *Config)) (*world, []*Core) {
+	t.Helper()
+	w := sim.New[Peer, Message, Event](sim.Options{Seed: seed, Start: simStart, Link: link})
+	w.Reliable(func(m Message) bool { p, ok := m.(Packet); return ok && p.Reliable() })
 	contents := Contents{Cluster: testCluster, Stamp: 1}
 	for i := range n {
 		contents.Members = append(contents.Members, Member{
@@ -20,12 +27,14 @@ func standing(t complainer, n, fanout int, probes time.Duration) (*world, []*Cor
 		})
 	}
 	view := NewView(contents)
+	orders := &Orders{}
 	cores := make([]*Core, n)
 	for i := range n {
-		core, err := New(Config{
-			ID: nodeID(i), Boot: BootID(i + 1), Generation: 1, Seed: uint64(i), Addr: addrOf(i, 0), Fanout: fanout,
-			ProbeInterval: probes, View: view,
-		}, simStart)
+		cfg := Config{
+			ID: nodeID(i), Boot: BootID(i + 1), Generation: 1, Seed: seed<<32 + uint64(i), Addr: addrOf(i, 0), View: view, Orders: orders,
+		}
+		configure(&cfg)
+		core, err := New(cfg, simStart)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,6 +46,8 @@ func standing(t complainer, n, fanout int, probes time.Duration) (*world, []*Cor
 	}
 	return w, cores
 }
+
+func newChooser(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 77)) }
 
 // The number: at no loss, exactly n-1 payloads in ceil(log_{k+1} n) rounds, and nobody gets one twice.
 func TestEveryMemberGetsAnUpdateExactlyOnceInTheFewestRounds(t *testing.T) {
