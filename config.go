@@ -1,6 +1,7 @@
 package egal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/egalcluster/egal/fabric"
+	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/fabric/transport"
 )
 
@@ -63,6 +65,8 @@ type Config struct {
 	FabricListen string
 	// FabricFanout is how many members a node hands a rumor to; 0: the fabric's default.
 	FabricFanout int
+	// FabricStrategy is how rumors spread: "inr" (or empty), "literal" or "push". All nodes should have the same.
+	FabricStrategy string
 	// ProbeInterval is the time between two probes of a member; 0: the fabric's default.
 	ProbeInterval time.Duration
 	// ProbeMisses is how many probes in a row go unanswered until a member is unreachable; 0: the fabric's default.
@@ -142,6 +146,9 @@ func (c Config) Validate() error {
 	address("slots listen", c.SlotsListen)
 	address("slots announce", c.SlotsAnnounce)
 	bounded("fanout", c.FabricFanout, maxFanout)
+	if _, err := gossip.ParseStrategy(cmp.Or(c.FabricStrategy, gossip.StrategyINR.String())); err != nil {
+		fault("fabric strategy %q: want inr, literal or push", c.FabricStrategy)
+	}
 	if c.ProbeInterval < 0 || c.ProbeMisses < 0 || c.MaxClients < 0 {
 		fault("probe interval, probe misses and max clients are not negative")
 	}

@@ -62,6 +62,7 @@ func (c Config) complete() Config {
 	c.FabricListen = cmp.Or(c.FabricListen, DefaultFabricListen)
 	c.SlotsListen = cmp.Or(c.SlotsListen, DefaultSlotsListen)
 	c.SlotsEngine = cmp.Or(c.SlotsEngine, "auto")
+	c.FabricStrategy = cmp.Or(c.FabricStrategy, gossip.StrategyINR.String())
 	c.Version = cmp.Or(c.Version, Version().Version)
 	if c.ListenConfig == nil {
 		c.ListenConfig = &net.ListenConfig{}
@@ -94,6 +95,10 @@ func (c Config) foresee(ctx context.Context) error {
 }
 
 func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
+	strategy, err := gossip.ParseStrategy(cfg.FabricStrategy)
+	if err != nil {
+		return nil, err
+	}
 	open := cfg.Transport
 	if open == nil {
 		open = func(ctx context.Context) (transport.Transport, error) {
@@ -114,7 +119,7 @@ func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
 		FS: disk, Dir: cfg.Data, Transport: way,
 		Seeds: cfg.Seeds, Found: cfg.FirstSeed, InitialMembers: cfg.InitialMembers,
 		Name: cfg.Name, Location: cfg.Location, Roles: cfg.Roles,
-		Gossip: gossip.Config{Fanout: cfg.FabricFanout, ProbeInterval: cfg.ProbeInterval, ProbeMisses: cfg.ProbeMisses},
+		Gossip: gossip.Config{Strategy: strategy, Fanout: cfg.FabricFanout, ProbeInterval: cfg.ProbeInterval, ProbeMisses: cfg.ProbeMisses},
 		Now:    cfg.Now, Rand: cfg.Seed, Logger: cfg.Logger,
 	})
 }

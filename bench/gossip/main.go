@@ -1,50 +1,66 @@
-// Command gossip measures rumors in the simulator: the real gossip cores, one per member, over links that lose nothing
-// and all take the same time. It prints how many payloads one write causes and after how many rounds the last member
-// has it, next to the theoretical figures: n−1 payloads and ceil(log_{k+1} n) rounds.
+// Command gossip measures how news spreads, three times: the cores that run in nodes in the simulator, where a write
+// costs n−1 payloads and ceil(log_{k+1} n) rounds; whole fabrics on the sockets of this machine, timed; and what they
+// send while nothing happens.
 package main
 
 import (
-	"encoding/binary"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/egalcluster/egal/bench/report"
-	"github.com/egalcluster/egal/fabric/gossip"
-	"github.com/egalcluster/egal/internal/sim"
+	"github.com/egalcluster/egal/fabric/gossip/lab"
 )
 
-// fanout is k.
+// fanout is k, the default of nodes.
 const fanout = 4
 
-// hop is what every packet takes; the rounds are counted in it.
-const hop = time.Millisecond
-
 func main() {
-	table := report.New("gossip", fmt.Sprintf("Rumors: one write to n members, fanout %d, simulated without loss", fanout),
-		"members", "payloads", "n − 1", "rounds", "ceil(log₅ n)", "members that have it")
-	largest := flag.Int("largest", 10_000, "largest number of members")
+	table := report.New("gossip", "Rumors: one write to n members, k = 4", "row", "measured", "unit", "target", "n")
+	largest := flag.Int("largest", 10_000, "largest number of simulated members")
 	seed := flag.Uint64("seed", 1, "seed of the simulation")
+	writes := flag.Int("writes", 50, "writes to time on real sockets")
+	idle := flag.Duration("idle", 10*time.Second, "how long to watch real nodes that do nothing")
 	flag.Parse()
-	if err := run(table, *largest, *seed); err != nil {
+	err := errors.Join(simulated(table, *largest, *seed), real(context.Background(), table, *writes, *idle))
+	if err == nil {
+		table.Note("Simulated: links without loss, a round is Config.Tick with k parts in it, seed %d. Real: fabrics of one process over UDP and TCP on 127.0.0.1, "+
+			"from the write until the last of them shows it, median and 99th percentile of %d writes; idle bytes are packets without the headers of IP and UDP.", *seed, *writes)
+		err = table.Close()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(table *report.Table, largest int, seed uint64) error {
+// simulated plays the production cores.
+func simulated(table *report.Table, largest int, seed uint64) error {
 	for n := 10; n <= largest; n *= 10 {
-		spread, err := simulate(n, seed)
+		e := lab.Experiment{Scheme: lab.SchemeINR, N: n, K: fanout, Updates: 1}
+		if err := e.Validate(); err != nil {
+			return err
+		}
+		outcome, _ := lab.Run(e, seed, func() bool { return false })
+		row := lab.Summarize(e, []lab.Outcome{outcome})
+		table.Add("simulated: payloads of a write", outcome.Payloads, "payloads", n-1, n)
+		table.Add("simulated: rounds of a write", row.RoundsMax, "rounds", rounds(n), n)
+		table.Add("simulated: messages until silent", row.Messages, "per member", nil, n)
+	}
+	for _, n := range []int{3, 9, 100, 1000, 10_000} {
+		if n > largest {
+			break
+		}
+		idle, err := lab.RunIdle(n, 5*time.Second, seed)
 		if err != nil {
 			return err
 		}
-		table.Add(fmt.Sprint(n), spread.payloads, n-1, spread.rounds, rounds(n), spread.reached)
+		table.Add("simulated: idle", idle.Bytes, "bytes/s per member", idleTarget(n), n)
 	}
-	table.Note("A round is one hop over the network; seed %d.", seed)
-	return table.Close()
+	return nil
 }
 
 // rounds is ceil(log_{k+1} n).
@@ -56,61 +72,9 @@ func rounds(n int) int {
 	return count
 }
 
-type spread struct{ payloads, rounds, reached int }
-
-// simulate writes one shared key on the first of n members that all know each other.
-func simulate(n int, seed uint64) (spread, error) {
-	begin := time.Unix(1_700_000_000, 0)
-	members := make([]gossip.Member, n)
-	for i := range members {
-		members[i] = gossip.Member{
-			ID: identity(i), Boot: gossip.BootID(i + 1), Generation: 1, UpNumber: uint64(i + 1), Status: gossip.StatusUp, Reachable: true, Addr: address(i),
-		}
+func idleTarget(n int) string {
+	if n <= 3 {
+		return "at most 500"
 	}
-	view := gossip.NewView(gossip.Contents{Cluster: gossip.ClusterID{1}, Self: members[0].ID, Members: members})
-	world := sim.New[gossip.Peer, gossip.Message, gossip.Event](sim.Options{Seed: seed, Start: begin, Link: sim.Link{Latency: hop}})
-	for _, m := range members {
-		core, err := gossip.New(gossip.Config{
-			ID: m.ID, Boot: m.Boot, Generation: m.Generation, Seed: seed + m.UpNumber, Addr: m.Addr, Fanout: fanout, View: view,
-		}, begin)
-		if err != nil {
-			return spread{}, err
-		}
-		world.Add(m.Addr, core)
-	}
-	var result spread
-	started := begin.Add(time.Millisecond)
-	world.RunUntil(started)
-	reached := make(map[gossip.Peer]bool)
-	world.OnSend(func(_ time.Time, _, _ gossip.Peer, m gossip.Message) {
-		if packet, ok := m.(gossip.Packet); ok && strings.HasPrefix(packet.String(), "rumor ") {
-			result.payloads++
-		}
-	})
-	world.OnNotify(func(now time.Time, p gossip.Peer, e gossip.Event) {
-		changed, ok := e.(gossip.ViewChanged)
-		if !ok || reached[p] {
-			return
-		}
-		if _, _, ok := changed.View.Shared("x"); ok {
-			reached[p] = true
-			result.rounds = max(result.rounds, int(now.Sub(started)/hop))
-		}
-	})
-	world.Inject(members[0].Addr, gossip.SetShared{Key: "x", Value: []byte("2")})
-	world.RunUntil(started.Add(50 * hop))
-	result.reached = len(reached)
-	return result, nil
-}
-
-// identity makes ids that are spread over their range like random ones.
-func identity(i int) gossip.NodeID {
-	var id gossip.NodeID
-	binary.BigEndian.PutUint64(id[:], uint64(i+1)*0x9E3779B97F4A7C15)
-	binary.BigEndian.PutUint64(id[8:], uint64(i+1))
-	return id
-}
-
-func address(i int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 7946)
+	return "at most 2000"
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/spf13/cobra"
 )
 
@@ -28,6 +29,7 @@ type demoFlags struct {
 	nodes   int
 	ports   string
 	web     string
+	gossip  string
 	verbose bool
 }
 
@@ -42,12 +44,16 @@ func demoCommand(w *world) *cobra.Command {
 			"until SIGTERM or SIGINT.",
 		Example: `  egal demo
   egal demo --nodes 5 --ports 7001,7002,7003,7004,7005
+  printf '\\set X 3\n' | egal demo --nodes 9 --gossip literal   # count the messages; compare with --gossip inr
   printf '\\set X 2\n\\kill 3\n\\status\n' | egal demo`,
 		Args: noArguments,
 	}
 	cmd.Flags().IntVar(&f.nodes, "nodes", 3, fmt.Sprintf("how many nodes, 1 to %d", maxDemoNodes))
 	cmd.Flags().StringVar(&f.ports, "ports", "auto", "ports for clients, parted by commas; auto: 7001, 7002, … or the next free block")
 	cmd.Flags().StringVar(&f.web, "web-listen", "auto", "host:port of the API; auto: 127.0.0.1:8946 or the next free port")
+	cmd.Flags().StringVar(&f.gossip, "gossip", gossip.StrategyINR.String(), "how changes spread: inr, literal (everybody sends to everybody, "+
+		"each remembering to whom), push")
+	complete(cmd, "gossip", "inr", "literal", "push")
 	cmd.Flags().BoolVar(&f.verbose, "verbose", false, "log what the nodes do to stderr")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		paint, err := w.paints(cmd)
@@ -61,6 +67,9 @@ func demoCommand(w *world) *cobra.Command {
 
 // demo runs the cluster until the verbs end or the context does.
 func (w *world) demo(ctx context.Context, f demoFlags, paint painter) error {
+	if err := oneOf("gossip", f.gossip, "inr", "literal", "push"); err != nil {
+		return err
+	}
 	ports, err := f.clientPorts(ctx)
 	if err != nil {
 		return err
@@ -69,7 +78,7 @@ func (w *world) demo(ctx context.Context, f demoFlags, paint painter) error {
 	if f.verbose {
 		logger = newLogger(w.err, "auto", "info", w.errTTY)
 	}
-	d, err := startDemo(ctx, logger, ports, f.web)
+	d, err := startDemo(ctx, logger, ports, f.web, f.gossip)
 	if err != nil {
 		return err
 	}

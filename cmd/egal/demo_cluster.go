@@ -33,6 +33,7 @@ type demo struct {
 	dir    string // of the sockets
 	nodes  []*demoNode
 	seeds  []string
+	gossip string // how changes spread
 	api    string // host:port
 	server *web.Server
 }
@@ -54,8 +55,8 @@ type demoNode struct {
 }
 
 // startDemo starts the nodes at the same time and returns when they serve. Nothing is left behind when it fails.
-func startDemo(ctx context.Context, logger *slog.Logger, ports []int, api string) (*demo, error) {
-	d := &demo{logger: logger, rules: transport.NewRules()}
+func startDemo(ctx context.Context, logger *slog.Logger, ports []int, api, gossip string) (*demo, error) {
+	d := &demo{logger: logger, rules: transport.NewRules(), gossip: gossip}
 	if err := d.start(ctx, ports, api); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -120,7 +121,7 @@ func (d *demo) run(ctx context.Context, n *demoNode) error {
 	}
 	process, err := egal.Start(ctx, egal.Config{
 		Disk: n.disk, Name: n.name, Seeds: d.seeds, FirstSeed: n.number == 1, InitialMembers: len(d.nodes),
-		FabricListen: n.fabric.String(), Transport: open, SlotsListen: loopback(n.port), Logger: d.logger.With("node", n.name),
+		FabricListen: n.fabric.String(), FabricStrategy: d.gossip, Transport: open, SlotsListen: loopback(n.port), Logger: d.logger.With("node", n.name),
 	})
 	if err != nil {
 		if listen := (*egal.ListenError)(nil); asError(err, &listen) && listen.InUse() {

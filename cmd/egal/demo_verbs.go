@@ -23,7 +23,12 @@ const (
 	spreadPatience = 2 * time.Second
 	noticePatience = 10 * time.Second
 	returnPatience = 2 * time.Second
+	quietPatience  = 10 * time.Second
 )
+
+// quiet is how long nothing of a change is sent before it counts as spread: some rounds of the strategies that have
+// rounds.
+const quiet = 350 * time.Millisecond
 
 // verb is one word of the demo.
 type verb struct {
@@ -151,6 +156,7 @@ func (d *demo) set(ctx context.Context, arguments []string) error {
 		_, before[n.process()], _ = n.process().Fabric().View().Shared(key)
 	}
 	var failed error
+	beforeTraffic := d.traffic()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	from := time.Now()
@@ -179,7 +185,46 @@ func (d *demo) set(ctx context.Context, arguments []string) error {
 			d.say("  %s after %s", n.name, milliseconds(took[at]))
 		}
 	}
+	sent := d.silence(ctx).minus(beforeTraffic)
+	d.say("  %d messages on the wire: %d with the change, %d answers (--gossip %s)", sent.payloads+sent.answers, sent.payloads, sent.answers, d.gossip)
 	return nil
+}
+
+// traffic counts what nodes send to spread changes.
+type traffic struct{ payloads, answers uint64 }
+
+func (t traffic) minus(before traffic) traffic {
+	return traffic{t.payloads - before.payloads, t.answers - before.answers}
+}
+
+// traffic is what the nodes that run have sent so far.
+func (d *demo) traffic() (sum traffic) {
+	for _, n := range d.up() {
+		m := n.process().Metrics().Fabric.Gossip
+		sum.payloads += m.PayloadsSent
+		sum.answers += m.ReceiptsSent + m.DoneSent
+	}
+	return sum
+}
+
+// silence waits until nothing more is sent, and returns what has been sent so far.
+func (d *demo) silence(ctx context.Context) traffic {
+	ctx, cancel := context.WithTimeout(ctx, quietPatience)
+	defer cancel()
+	look := time.NewTicker(quiet)
+	defer look.Stop()
+	for last := d.traffic(); ; {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return last
+		}
+		now := d.traffic()
+		if now == last {
+			return now
+		}
+		last = now
+	}
 }
 
 func (d *demo) get(_ context.Context, arguments []string) error {

@@ -46,6 +46,7 @@ func TestExitCodesAndHints(t *testing.T) {
 		{"a demo without nodes", "demo --nodes 0", exitUsage, []string{"--nodes 0: want 1 to 64"}},
 		{"a demo of too many nodes", "demo --nodes 65", exitUsage, []string{"--nodes 65: want 1 to 64"}},
 		{"a demo with too few ports", "demo --ports 7001", exitUsage, []string{"--ports names 1 ports for 3 nodes"}},
+		{"a demo that spreads changes in an unknown way", "demo --gossip rumour", exitUsage, []string{`--gossip "rumour": want inr, literal, push`}},
 		{"a demo with words for ports", "demo --ports a,b,c", exitUsage, []string{`--ports "a,b,c": want ports`}},
 	}
 	for _, test := range tests {

@@ -17,16 +17,18 @@ func newChecker(c *cluster) *checker {
 // sent notes what owners say of themselves.
 func (k *checker) sent(p Packet) {
 	var own []delta
-	switch b := p.body.(type) {
-	case joinRequest:
-		own = []delta{b.own}
-	case stateChunk:
-		own = b.owners
-	case fill:
-		own = b.deltas
-	case rumor:
-		if b.payload.own != nil {
-			own = []delta{*b.payload.own}
+	for _, b := range p.bodies {
+		switch b := b.(type) {
+		case joinRequest:
+			own = append(own, b.own)
+		case stateChunk:
+			own = append(own, b.owners...)
+		case fill:
+			own = append(own, b.deltas...)
+		case rumor:
+			if b.payload != nil {
+				own = append(own, b.payload.own...)
+			}
 		}
 	}
 	for _, d := range own {
@@ -122,8 +124,10 @@ func (k *checker) prefix(n *simNode, o *owner) {
 
 func (k *checker) bounds(n *simNode) {
 	c := n.core
-	if len(c.gaps) > maxGaps || len(c.rumors.spans) > maxRumors || len(c.joining.early) > maxEarly ||
-		len(c.joining.waiting) > maxWaiting || len(c.peers) > maxWatched || len(c.writes.graves) > MaxOwnKeys || len(c.entropy.open) > maxOpen || c.entropy.spent > paceBytes {
+	if len(c.gaps) > maxGaps || len(c.rumors.walks) > maxRumors || len(c.rumors.queue) > maxRumors || c.rumors.bytes > maxRumorBytes ||
+		len(c.outbox.late) > maxLate || len(c.outbox.heldBack) > maxHeldBack || c.gathers > maxGathers || len(c.joining.early) > maxEarly ||
+		len(c.joining.waiting) > maxWaiting || len(c.peers) > maxWatched || len(c.writes.graves) > MaxOwnKeys ||
+		len(c.entropy.open) > maxOpen || c.entropy.spent > paceBytes {
 		k.cluster.t.Fatalf("seed %d: n%d is over a bound", k.cluster.seed, n.number)
 	}
 }

@@ -41,14 +41,18 @@ type Core struct {
 	changed       bool // the state is ahead of the view
 	rosterChanged bool // so is what the member list is made of
 
-	sends    []core.Out[Peer, Message]
+	outbox   outbox
 	events   []Event
 	announce bool // the view has not been reported yet
 
-	writes  writes
-	rumors  rumorLog
-	gaps    []delta // came before their predecessors; at most maxGaps, oldest first
-	joining joining
+	writes     writes
+	rumors     rumorLog
+	load       load
+	collection collection
+	estimate   estimate
+	gathers    int     // under way
+	gaps       []delta // came before their predecessors; at most maxGaps, oldest first
+	joining    joining
 
 	peers   []*peer // the members we probe, sorted by id
 	lost    lostProbe
@@ -193,6 +197,7 @@ func (c *Core) Tick(now time.Time) {
 	if due(c.fastAt) {
 		c.probeFast()
 	}
+	c.walkOn()
 	if due(c.probeAt) {
 		c.probeRound()
 	}
@@ -213,7 +218,13 @@ func (c *Core) Next() time.Time {
 		return time.Time{}
 	}
 	next := c.probeAt
-	for _, at := range []time.Time{c.fastAt, c.joining.at, c.houseAt, c.writes.at, c.entropy.at, c.entropy.lookAt, c.entropy.newsAt} {
+	if len(c.rumors.timers) > 0 && c.rumors.timers[0].due.Before(next) {
+		next = c.rumors.timers[0].due
+	}
+	for _, at := range []time.Time{
+		c.fastAt, c.joining.at, c.houseAt, c.writes.at, c.collection.at, c.nextSend(),
+		c.entropy.at, c.entropy.lookAt, c.entropy.newsAt,
+	} {
 		if !at.IsZero() && at.Before(next) {
 			next = at
 		}
@@ -227,12 +238,15 @@ func (c *Core) Ready() core.Ready[Peer, Message, Event] {
 	if !c.writes.at.IsZero() && !c.writes.at.After(c.now) {
 		c.flush()
 	}
+	if !c.collection.at.IsZero() && !c.collection.at.After(c.now) {
+		c.flushCollection()
+	}
 	if c.announce {
 		c.events = append(c.events, ViewChanged{c.view})
 		c.announce = false
 	}
-	ready := core.Ready[Peer, Message, Event]{Send: c.sends, Notify: c.events}
-	c.sends, c.events = nil, nil
+	ready := core.Ready[Peer, Message, Event]{Send: c.pack(), Notify: c.events}
+	c.events = nil
 	return ready
 }
 
@@ -240,10 +254,13 @@ func (c *Core) Ready() core.Ready[Peer, Message, Event] {
 // the answers it may not have read.
 func (c *Core) advance(now time.Time) {
 	deadlines := []*time.Time{
-		&c.probeAt, &c.fastAt, &c.joining.at, &c.houseAt, &c.writes.at, &c.entropy.at, &c.entropy.lookAt, &c.entropy.newsAt,
+		&c.probeAt, &c.fastAt, &c.joining.at, &c.houseAt, &c.writes.at, &c.collection.at,
+		&c.entropy.at, &c.entropy.lookAt, &c.entropy.newsAt,
 	}
 	back := now.Before(c.now.Add(-lateTick))
-	if next := c.Next(); back || now.Sub(next) > lateTick {
+	next := c.Next()
+	away := back || now.Sub(next) > lateTick
+	if away {
 		c.forgive()
 		for _, at := range deadlines {
 			if !at.IsZero() && (back || at.Before(now)) {
@@ -256,6 +273,9 @@ func (c *Core) advance(now time.Time) {
 		}
 	}
 	c.now = now
+	if away {
+		c.patient()
+	}
 }
 
 // settle publishes what has changed, and what follows from it, until nothing does.
@@ -299,13 +319,6 @@ func nextHouse(now time.Time) time.Time { return now.Truncate(housekeeping).Add(
 
 // root is the hash of all state.
 func (c *Core) root() uint64 { return c.owners.sum ^ c.shared.sum }
-
-// send queues a packet.
-func (c *Core) send(to Peer, receiver BootID, b body) {
-	c.sends = append(c.sends, core.Out[Peer, Message]{To: to, Message: Packet{
-		Cluster: c.cluster, Sender: c.cfg.ID, Generation: c.generation, Boot: c.cfg.Boot, ReceiverBoot: receiver, body: b,
-	}})
-}
 
 func (c *Core) report(e Event) { c.events = append(c.events, e) }
 

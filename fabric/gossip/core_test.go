@@ -12,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/egalcluster/egal/internal/sim"
-	"github.com/egalcluster/egal/internal/wire"
 )
 
 var calm = sim.Link{Latency: time.Millisecond}
@@ -173,29 +172,6 @@ func TestTheSharedMapIsBoundedInBytes(t *testing.T) {
 	}
 }
 
-func TestRumorsAreRememberedUpToABound(t *testing.T) {
-	var log rumorLog
-	id := func(n int) rumorID { return rumorID{sequence: uint64(n)} }
-	for n := range maxRumors {
-		log.hold(id(n), wholeSpan)
-	}
-	if fresh, _ := log.hold(id(0), wholeSpan); fresh || len(log.spans) != maxRumors {
-		t.Fatal("a rumor within the bound is forgotten")
-	}
-	log.hold(id(maxRumors), wholeSpan)
-	if fresh, _ := log.hold(id(0), wholeSpan); !fresh || len(log.spans) != maxRumors {
-		t.Fatalf("%d rumors remembered", len(log.spans))
-	}
-	for i := range uint64(maxSpans) {
-		if _, spread := log.hold(id(-1), span{i, i}); !spread {
-			t.Fatalf("interval %d is not worked on", i)
-		}
-	}
-	if _, spread := log.hold(id(-1), span{99, 99}); spread {
-		t.Fatal("too many intervals of one rumor")
-	}
-}
-
 // Every packet twice, in any order: the state is the same.
 func TestReceivingTwiceIsReceivingOnce(t *testing.T) {
 	c := newCluster(t, 1, calm)
@@ -205,7 +181,7 @@ func TestReceivingTwiceIsReceivingOnce(t *testing.T) {
 	target := c.nodes[2]
 	snapshot := EncodeSnapshot(target.core.View())
 	c.world.OnSend(func(_ time.Time, _, to Peer, m Message) {
-		if p, ok := m.(Packet); ok && to == target.addr && (p.body.kind() == kindRumor || p.body.kind() == kindStateChunk) {
+		if p, ok := m.(Packet); ok && to == target.addr && (carries(p, kindRumor) || carries(p, kindStateChunk)) {
 			packets = append(packets, p)
 		}
 	})
@@ -250,8 +226,8 @@ func TestReceivingTwiceIsReceivingOnce(t *testing.T) {
 // Packets for an earlier process, of an earlier process, of another cluster, or without any: dropped and counted.
 func TestWhatIsNotMeantForUsIsDropped(t *testing.T) {
 	list := []*shared{newShared("X", []byte("1"), false, 9, nodeID(2))}
-	batch := rumor{id: rumorID{origin: nodeID(2), generation: 1, sequence: 1}, span: wholeSpan, payload: &payload{shared: list}}
-	good := Packet{Cluster: testCluster, Sender: nodeID(2), Generation: 5, Boot: 7, ReceiverBoot: 1, body: batch}
+	batch := rumor{id: RumorID{Origin: nodeID(2), Generation: 1, Sequence: 1}, span: wholeSpan, payload: &payload{shared: list}}
+	good := Packet{Cluster: testCluster, Sender: nodeID(2), Generation: 5, Boot: 7, ReceiverBoot: 1, bodies: []body{batch}}
 	described := about{boot: 7, addr: addrOf(2, 0)}
 	for _, tc := range []struct {
 		name   string
@@ -273,11 +249,11 @@ func TestWhatIsNotMeantForUsIsDropped(t *testing.T) {
 			c.settle()
 			c.Ready()
 			p := good
-			body := batch
-			body.id.generation = 5
-			slot := wire.Mix64(body.id.seed() ^ c.cfg.ID.point())
-			body.span = span{slot, slot}
-			p.body = body
+			handed := batch
+			handed.id.Generation = 5
+			own := place(handed.slot, c.cfg.ID.point())
+			handed.span = span{own, own}
+			p.bodies = []body{handed}
 			tc.change(&p)
 			c.Receive(simStart, addrOf(2, 0), p)
 			if _, _, ok := c.View().Shared("X"); ok != (tc.name == "meant for us") {
@@ -286,7 +262,7 @@ func TestWhatIsNotMeantForUsIsDropped(t *testing.T) {
 			if tc.count(c.Metrics()) != 1 {
 				t.Fatalf("%+v", c.Metrics())
 			}
-			if send := c.Ready().Send; len(send) > 0 {
+			if send := c.Ready().Send; len(send) > 0 && tc.name != "meant for us" {
 				t.Fatalf("answered by %v", send)
 			}
 		})

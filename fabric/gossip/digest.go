@@ -26,15 +26,15 @@ func (s *shared) list(m *digests) int {
 }
 
 // offer is the answer to unequal roots of a part: all its digests if they fit a datagram, else its sums.
-func offer[K tableKey[K], V listed[K]](t *table[K, V], which part, salt uint64) body {
+func offer[K tableKey[K], V listed[K]](t *table[K, V], which section, salt uint64) body {
 	var all bucketSet
 	for b := range buckets {
 		all.add(uint8(b))
 	}
-	if m := digestsIn(t, which, all, 0, MaxDatagram-headerBytes-digestsBytes, 0); !m.partial && !m.more {
+	if m := digestsIn(t, which, all, 0, datagramRoom-digestsBytes, 0); !m.partial && !m.more {
 		return m
 	}
-	m := sums{part: which, salt: salt}
+	m := sums{section: which, salt: salt}
 	for b := range buckets {
 		m.list[b] = salted(t.bucket(uint8(b)).sum, salt)
 	}
@@ -56,8 +56,8 @@ func differing[K tableKey[K], V listed[K]](t *table[K, V], theirs sums) (set buc
 // digestsIn lists the rows of the wanted buckets, whole buckets from the first on as far as they fit the limit. A
 // bucket that alone is too large is listed in part, beginning after a share of its rows. Both are chosen at random,
 // so that nothing that stays different for ever keeps the rest from its turn.
-func digestsIn[K tableKey[K], V listed[K]](t *table[K, V], which part, wanted bucketSet, first uint8, limit int, share float64) digests {
-	m, size := digests{part: which}, 0
+func digestsIn[K tableKey[K], V listed[K]](t *table[K, V], which section, wanted bucketSet, first uint8, limit int, share float64) digests {
+	m, size := digests{section: which}, 0
 	for i := range buckets {
 		b := first + uint8(i)
 		if !wanted.has(b) {
@@ -69,7 +69,7 @@ func digestsIn[K tableKey[K], V listed[K]](t *table[K, V], which part, wanted bu
 			continue
 		}
 		if before.covered.count() == 0 {
-			m, size = digests{part: which, partial: true}, 0
+			m, size = digests{section: which, partial: true}, 0
 			listRows(&m, rows[int(share*float64(len(rows))):], &size, limit)
 			m.covered.add(b)
 		} else {

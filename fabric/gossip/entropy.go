@@ -22,9 +22,9 @@ import (
 const (
 	// maxUnequal is how long the state may go on changing before it is compared all the same.
 	maxUnequal = time.Second
-	// patience is how long a comparison may take before another one with the same member may begin.
-	patience = 200 * time.Millisecond
-	// maxOpen is how many comparisons with different members may begin within patience; others are left to the
+	// comparing is how long a comparison may take before another one with the same member may begin.
+	comparing = 200 * time.Millisecond
+	// maxOpen is how many comparisons with different members may begin within comparing; others are left to the
 	// next occasion.
 	maxOpen = 64
 	// maxPartners is how many members are passed over in search of a reachable one.
@@ -97,7 +97,7 @@ func (c *Core) compare(with partner) bool {
 	if !c.synced || c.left || with.id == c.cfg.ID {
 		return false
 	}
-	open := slices.DeleteFunc(c.entropy.open, func(o opened) bool { return c.now.Sub(o.at) >= patience })
+	open := slices.DeleteFunc(c.entropy.open, func(o opened) bool { return c.now.Sub(o.at) >= comparing })
 	busy := len(open) == maxOpen || slices.ContainsFunc(open, func(o opened) bool { return o.with == with.id })
 	if !busy {
 		open = append(open, opened{with.id, c.now})
@@ -193,8 +193,8 @@ func (c *Core) look() {
 	}
 }
 
-// pace reports whether so many bytes may be sent now, and takes note of them.
-func (c *Core) pace(bytes int) bool {
+// allow reports whether so many bytes may be sent now, and takes note of them.
+func (c *Core) allow(bytes int) bool {
 	if !c.now.Before(c.entropy.spentUntil) {
 		c.entropy.spent, c.entropy.spentUntil = 0, c.now.Add(paceInterval)
 	}
@@ -208,7 +208,7 @@ func (c *Core) pace(bytes int) bool {
 
 // sendPaced sends the answer to a packet, if there are bytes left for it.
 func (c *Core) sendPaced(to partner, b body) bool {
-	if !c.pace(headerBytes + b.size()) {
+	if !c.allow(headerBytes + b.size()) {
 		return false
 	}
 	c.send(to.addr, to.boot, b)
@@ -225,10 +225,10 @@ func (c *Core) receiveRoots(from partner, theirs roots) {
 	}
 	c.metrics.Exchanges++
 	if theirs.owners != c.owners.sum {
-		c.sendPaced(from, offer(&c.owners, partOwners, c.random.Uint64()))
+		c.sendPaced(from, offer(&c.owners, sectionOwners, c.random.Uint64()))
 	}
 	if theirs.shared != c.shared.sum {
-		c.sendPaced(from, offer(&c.shared, partShared, c.random.Uint64()))
+		c.sendPaced(from, offer(&c.shared, sectionShared, c.random.Uint64()))
 	}
 }
 
@@ -236,10 +236,10 @@ func (c *Core) receiveRoots(from partner, theirs roots) {
 func (c *Core) receiveSums(from partner, theirs sums) {
 	first, share := uint8(c.random.IntN(buckets)), c.random.Float64()
 	var ours digests
-	if theirs.part == partOwners {
-		ours = digestsIn(&c.owners, theirs.part, differing(&c.owners, theirs), first, maxDigests, share)
+	if theirs.section == sectionOwners {
+		ours = digestsIn(&c.owners, theirs.section, differing(&c.owners, theirs), first, maxDigests, share)
 	} else {
-		ours = digestsIn(&c.shared, theirs.part, differing(&c.shared, theirs), first, maxDigests, share)
+		ours = digestsIn(&c.shared, theirs.section, differing(&c.shared, theirs), first, maxDigests, share)
 	}
 	if ours.covered.count() > 0 {
 		c.sendPaced(from, ours)
@@ -249,7 +249,7 @@ func (c *Core) receiveSums(from partner, theirs sums) {
 // receiveDigests hands over what the peer lacks, and asks for what we lack.
 func (c *Core) receiveDigests(from partner, theirs digests) {
 	s := step{more: theirs.more}
-	if theirs.part == partOwners {
+	if theirs.section == sectionOwners {
 		c.compareOwners(&s, theirs)
 	} else {
 		c.compareShared(&s, theirs)

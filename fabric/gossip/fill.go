@@ -156,9 +156,9 @@ func rotate[T any](list []T, start uint64) {
 // sendStep sends a step as datagrams, or as one packet over a stream. It reports whether there was anything to send.
 func (c *Core) sendStep(to partner, s step) bool {
 	s.choose(c.random.Uint64())
-	fills, ok := s.pack(MaxDatagram - headerBytes)
+	fills, ok := s.pack(datagramRoom)
 	if !ok || len(fills) > maxDatagrams {
-		fills, _ = s.pack(MaxPacket - headerBytes)
+		fills, _ = s.pack(packetRoom)
 	}
 	for i, f := range fills {
 		f.more = s.more && i == len(fills)-1

@@ -1,4 +1,36 @@
 package gossip
 
+// maxGathers is how many questions of a node may be under way.
+const maxGathers = 64
+
 // gather carries out Gather.
-func (c *Core) gather(g Gather) { c.report(Gathered{Request: g.Request}) }
+func (c *Core) gather(g Gather) {
+	if c.cluster.IsZero() || c.gathers == maxGathers {
+		c.report(Gathered{Request: g.Request})
+		return
+	}
+	c.gathers++
+	w := c.begin(rumor{
+		id: c.nextRumor(), slot: c.slot(),
+		about: &question{view: g.View, owner: g.Owner, generation: g.Generation, version: g.Version},
+	})
+	w.request = g.Request
+	c.cover(w, wholeSpan)
+	c.step(w)
+}
+
+// answerTo is this node's answer, with the version that it holds of the owner in question.
+func (c *Core) answerTo(q *question) (version uint64, yes bool) {
+	if q.owner.IsZero() {
+		return 1, c.view.Hash() == q.view
+	}
+	o, ok := c.owners.find(q.owner)
+	switch {
+	case !ok || o.generation < q.generation:
+		return 0, false
+	case o.generation > q.generation:
+		return max(o.version, q.version), true
+	default:
+		return o.version, o.version >= q.version
+	}
+}

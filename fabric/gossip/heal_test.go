@@ -22,12 +22,15 @@ func formed(t complainer, seed uint64, n int, link sim.Link) *cluster {
 func TestAHealedPartitionMergesWithinSeconds(t *testing.T) {
 	for _, tc := range []struct {
 		n     int
+		seeds uint64
 		limit time.Duration
-	}{{3, 1500 * time.Millisecond}, {9, 1500 * time.Millisecond}, {100, 3 * time.Second}} {
+	}{{3, 10, 1500 * time.Millisecond}, {9, 10, 1500 * time.Millisecond}, {100, 1, 3 * time.Second}} {
 		t.Run(fmt.Sprintf("n=%d", tc.n), func(t *testing.T) {
+			if tc.n == 100 && (testing.Short() || raceEnabled) {
+				t.Skip("takes seconds")
+			}
 			var slowest, total time.Duration
-			const seeds = 5
-			for seed := range uint64(seeds) {
+			for seed := range tc.seeds {
 				c := formed(t, seed, tc.n, calm)
 				c.partition(tc.n / 2)
 				c.run(6 * time.Second)
@@ -40,7 +43,7 @@ func TestAHealedPartitionMergesWithinSeconds(t *testing.T) {
 				took := c.converge(20 * time.Second)
 				slowest, total = max(slowest, took), total+took
 			}
-			t.Logf("mean %v, slowest %v", total/seeds, slowest)
+			t.Logf("mean %v, slowest %v", total/time.Duration(tc.seeds), slowest)
 			if slowest > tc.limit {
 				t.Fatalf("%v", slowest)
 			}
@@ -48,23 +51,30 @@ func TestAHealedPartitionMergesWithinSeconds(t *testing.T) {
 	}
 }
 
-// How long it takes when every rumor of a moment was lost, too short a time for anybody to be missed.
-func TestLostRumorsArriveWithinASecond(t *testing.T) {
+// withoutPayload is a planted bug that makes rumors bring nothing: what arrives has come by comparison.
+func withoutPayload(m Message) Message {
+	return alterRumors(func(r *rumor) { *r.payload = payload{} })(m)
+}
+
+// How long it takes without the help of rumors.
+func TestWhatRumorsDoNotBringArrivesWithinASecond(t *testing.T) {
 	for _, n := range []int{3, 9, 100} {
 		t.Run(fmt.Sprintf("n=%d", n), func(t *testing.T) {
 			var slowest, total time.Duration
-			const seeds = 5
-			for seed := range uint64(seeds) {
+			seeds := uint64(10)
+			if n == 100 {
+				seeds = 3
+			}
+			for seed := range seeds {
 				c := formed(t, seed, n, calm)
-				c.world.SetLink(sim.Link{Latency: time.Millisecond, Loss: 1})
+				c.alter = withoutPayload
 				c.tell(c.nodes[n/2], SetOwn{"k", []byte("v")})
 				c.tell(c.nodes[n/3], SetShared{"k", []byte("v")})
 				c.run(5 * time.Millisecond)
-				c.world.SetLink(calm)
 				took := c.converge(10 * time.Second)
 				slowest, total = max(slowest, took), total+took
 			}
-			t.Logf("mean %v, slowest %v", total/seeds, slowest)
+			t.Logf("mean %v, slowest %v", total/time.Duration(seeds), slowest)
 			if slowest > 1500*time.Millisecond {
 				t.Fatalf("%v", slowest)
 			}

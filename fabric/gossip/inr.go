@@ -4,83 +4,170 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/egalcluster/egal/internal/wire"
 )
 
-// Interval no-repeat rumors, without the repair half. The members are put in an order that is peculiar to the
-// rumor; who holds an interval of that order cuts it into k+1 parts of equal member count, keeps the part it is in
-// and goes on cutting that one, and hands each other part to the part's first member, with the payload. A part
-// handed over is off the list, and no two parts overlap: with equal views and no loss every member gets the payload
-// exactly once, n-1 in all, in ceil(log_{k+1} n) rounds.
+// Interval no-repeat rumors. The members are put in an order that changes with every time slot; who holds an
+// interval of that order cuts it into at most k+1 parts, keeps the part it is in and goes on cutting that one, and
+// hands each other part to the part's first member, with the payload. A part handed over is off the list, and no two
+// parts overlap: with equal views and no loss every member gets the payload exactly once, n-1 in all, in
+// ceil(log_{k+1} n) rounds. See walk.go for what becomes of a part that was handed over.
 
-// rumorID names a batch of an origin's writes.
-type rumorID struct {
-	origin     NodeID
-	generation uint64
-	sequence   uint64
-}
-
-// seed makes the rumor's order.
-func (id rumorID) seed() uint64 {
-	return wire.Mix64(id.origin.point() ^ wire.Mix64(id.generation^wire.Mix64(id.sequence)))
-}
-
-// span is the closed interval [low, high] of the 64-bit space of slots.
+// span is the closed interval [low, high] of the 64-bit space of places.
 type span struct{ low, high uint64 }
 
 var wholeSpan = span{0, math.MaxUint64}
 
-func (s span) holds(slot uint64) bool  { return s.low <= slot && slot <= s.high }
-func (s span) encloses(part span) bool { return s.low <= part.low && part.high <= s.high }
+func (s span) holds(place uint64) bool  { return s.low <= place && place <= s.high }
+func (s span) encloses(part span) bool  { return s.low <= part.low && part.high <= s.high }
+func (s span) overlaps(other span) bool { return s.low <= other.high && other.low <= s.high }
 
-// slotted is a member at its slot.
-type slotted struct {
-	slot   uint64
-	member int // index in the roster
+// place is where a member with the given point stands in the order of a slot.
+func place(slot, point uint64) uint64 { return wire.Mix64(wire.Mix64(slot+1) ^ point) }
+
+// order is the reachable members of a roster, sorted by their places in a slot. It is immutable.
+type order struct {
+	places  []uint64
+	members []int32  // indices in the roster
+	ids     []uint64 // prefix sums, by XOR, of the members' points: ids[i] covers the first i
 }
 
-// order lists the reachable members whose slots lie in the span, and self wherever it lies, sorted by slot.
-func (r *roster) order(seed uint64, s span, self NodeID) (list []slotted, at int) {
+func newOrder(r *roster, slot uint64) *order {
+	o := &order{members: make([]int32, 0, len(r.members))}
+	all := make([]uint64, len(r.members))
 	for i, point := range r.points {
-		slot := wire.Mix64(seed ^ point)
-		if s.holds(slot) && r.members[i].Reachable && r.members[i].ID != self {
-			list = append(list, slotted{slot, i})
+		if all[i] = place(slot, point); r.members[i].Reachable {
+			o.members = append(o.members, int32(i))
 		}
 	}
-	slices.SortFunc(list, func(a, b slotted) int {
-		return cmp.Or(cmp.Compare(a.slot, b.slot), cmp.Compare(a.member, b.member))
-	})
-	own := wire.Mix64(seed ^ self.point())
-	at, _ = slices.BinarySearchFunc(list, own, func(s slotted, slot uint64) int { return cmp.Compare(s.slot, slot) })
-	return slices.Insert(list, at, slotted{own, -1}), at
+	slices.SortFunc(o.members, func(a, b int32) int { return cmp.Or(cmp.Compare(all[a], all[b]), cmp.Compare(a, b)) })
+	o.places, o.ids = make([]uint64, len(o.members)), make([]uint64, len(o.members)+1)
+	for i, member := range o.members {
+		o.places[i] = all[member]
+		o.ids[i+1] = o.ids[i] ^ r.points[member]
+	}
+	return o
 }
 
-// cut hands out the list but for the entry at index self: at most fanout parts per round, rounds in order.
-func cut(list []slotted, self int, s span, fanout int, hand func(first slotted, part span)) {
-	for len(list) > 1 {
-		parts := min(fanout+1, len(list))
-		var kept []slotted
+// within is the range of indices whose places lie in the span.
+func (o *order) within(s span) (from, to int) {
+	from = sort.Search(len(o.places), func(i int) bool { return o.places[i] >= s.low })
+	to = from + sort.Search(len(o.places)-from, func(i int) bool { return o.places[from+i] > s.high })
+	return from, to
+}
+
+// find is the index of a place; -1: nobody stands there.
+func (o *order) find(place uint64) int {
+	if i, ok := slices.BinarySearch(o.places, place); ok {
+		return i
+	}
+	return -1
+}
+
+// Orders remembers the orders of recent slots. The zero value is ready. It is not safe for concurrent use.
+type Orders struct {
+	known [8]knownOrder // the oldest is overwritten
+	next  int
+}
+
+type knownOrder struct {
+	roster *roster
+	slot   uint64
+	order  *order
+}
+
+func (o *Orders) of(r *roster, slot uint64) *order {
+	for _, k := range o.known {
+		if k.roster == r && k.slot == slot {
+			return k.order
+		}
+	}
+	made := knownOrder{r, slot, newOrder(r, slot)}
+	o.known[o.next] = made
+	o.next = (o.next + 1) % len(o.known)
+	return made.order
+}
+
+// rounds is ceil(log_{k+1} n): the least count of rounds in which n are told when each who knows tells k per round;
+// full is (k+1)^(rounds-1), the most that one of them can have told with one round less.
+func rounds(n, fanout int) (count, full int) {
+	full = 1
+	for reached := 1; reached < n; reached *= fanout + 1 {
+		count, full = count+1, reached
+	}
+	return count, full
+}
+
+// kept is how many of n members, itself included, a holder keeps to itself when it hands over up to fanout parts:
+// as many as it can serve with one round less. Parts are full or single as far as that goes, so that most members
+// get a part of their own only, and answer once.
+func kept(n, fanout int) int {
+	_, full := rounds(n, fanout)
+	return max(min(full, n-fanout), 1)
+}
+
+// cut hands out the members [from, to) of the order, which stand in the span s, but for the one at index self: at
+// most fanout parts per round, rounds in order. Where nothing of what is left is news, as done tells, it ends. With
+// self outside of the range, the whole is handed out in up to fanout+1 equal parts.
+func (o *order) cut(from, to, self int, s span, fanout int, done func(span) bool, hand func(from, to int, part span)) {
+	for to-from > 0 {
+		count := to - from
+		var sizes [MaxFanout + 1]int
+		parts := 0
+		own := -1
+		if self < from || self >= to {
+			parts = min(fanout+1, count)
+			for i := range parts {
+				sizes[i] = (i+1)*count/parts - i*count/parts
+			}
+		} else {
+			if count == 1 {
+				return
+			}
+			keep := kept(count, fanout)
+			_, full := rounds(count, fanout)
+			rest := count - keep
+			others := min(fanout, rest)
+			at := from
+			for i := range others {
+				if own < 0 && self < at+keep {
+					own, sizes[parts] = parts, keep
+					parts++
+				}
+				sizes[parts] = min(full, rest-(others-i-1))
+				rest -= sizes[parts]
+				at += sizes[parts]
+				parts++
+			}
+			if own < 0 {
+				own, sizes[parts] = parts, keep
+				parts++
+			}
+		}
+		at, first, last := from, from, to
+		var keptFrom, keptTo int
 		var keptSpan span
-		keptSelf := 0
 		for i := range parts {
-			from, to := i*len(list)/parts, (i+1)*len(list)/parts
-			part := span{s.low, s.high}
-			if i > 0 {
-				part.low = list[from].slot
+			end := at + sizes[i]
+			part := s
+			if at > first {
+				part.low = o.places[at]
 			}
-			if i < parts-1 {
-				part.high = list[to].slot - 1
+			if end < last {
+				part.high = o.places[end] - 1
 			}
-			if from <= self && self < to {
-				kept, keptSpan, keptSelf = list[from:to], part, self-from
-				continue
+			if i == own {
+				keptFrom, keptTo, keptSpan = at, end, part
+			} else {
+				hand(at, end, part)
 			}
-			hand(list[from], part)
+			at = end
 		}
-		list, s, self = kept, keptSpan, keptSelf
+		if own < 0 || done(keptSpan) {
+			return
+		}
+		from, to, s = keptFrom, keptTo, keptSpan
 	}
 }
-
-// Orders remembers the orders of recent slots. It is not safe for concurrent use.
-type Orders struct{}

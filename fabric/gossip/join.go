@@ -149,18 +149,18 @@ func (c *Core) receiveRefusal(from Peer, reason string) {
 	}
 }
 
-// place is a position in the order in which a whole state is handed over: owners first, then the shared map.
-type place struct {
-	part   part
-	bucket uint8
-	after  string // the key after which to go on in this bucket; "": from its beginning
+// position is a place in the order in which a whole state is handed over: owners first, then the shared map.
+type position struct {
+	section section
+	bucket  uint8
+	after   string // the key after which to go on in this bucket; "": from its beginning
 }
 
 // sendState sends a joining node the next part of the state. The node asks for the one after it, so that one part
 // at a time is under way, however large the state is.
-func (c *Core) sendState(to Peer, receiver BootID, at place) {
+func (c *Core) sendState(to Peer, receiver BootID, at position) {
 	chunk, size := stateChunk{root: c.root(), last: true}, 0
-	fits := func(bytes int, next place) bool {
+	fits := func(bytes int, next position) bool {
 		if size > 0 && size+bytes > maxChunk {
 			chunk.last = false
 			return false
@@ -169,33 +169,33 @@ func (c *Core) sendState(to Peer, receiver BootID, at place) {
 		chunk.next = next
 		return true
 	}
-	if at.part == partOwners {
+	if at.section == sectionOwners {
 		for o := range c.owners.from(int(at.bucket), at.ownerAfter()) {
 			if o.version == 0 {
 				continue
 			}
-			if !fits(deltaSize(o.whole()), place{bucket: o.id.bucket(), after: string(o.id[:])}) {
+			if !fits(deltaSize(o.whole()), position{bucket: o.id.bucket(), after: string(o.id[:])}) {
 				break
 			}
 			chunk.owners = append(chunk.owners, o.whole())
 		}
-		at = place{part: partShared}
+		at = position{section: sectionShared}
 	}
 	if chunk.last {
 		for s := range c.shared.from(int(at.bucket), at.keyAfter()) {
-			if !fits(sharedSize(s), place{part: partShared, bucket: s.key.bucket(), after: string(s.key)}) {
+			if !fits(sharedSize(s), position{section: sectionShared, bucket: s.key.bucket(), after: string(s.key)}) {
 				break
 			}
 			chunk.shared = append(chunk.shared, s)
 		}
 	}
-	if c.pace(size) {
+	if c.allow(size) {
 		c.send(to, receiver, chunk)
 		c.metrics.StateChunks++
 	}
 }
 
-func (p place) ownerAfter() *NodeID {
+func (p position) ownerAfter() *NodeID {
 	if len(p.after) != len(NodeID{}) {
 		return nil
 	}
@@ -203,7 +203,7 @@ func (p place) ownerAfter() *NodeID {
 	return &id
 }
 
-func (p place) keyAfter() *sharedKey {
+func (p position) keyAfter() *sharedKey {
 	if p.after == "" {
 		return nil
 	}
@@ -245,7 +245,7 @@ func (c *Core) receiveState(from Peer, p Packet, chunk stateChunk) {
 }
 
 // askForMore asks for the next part of the state, of the node that was the first to send one.
-func (c *Core) askForMore(from Peer, p Packet, next place) {
+func (c *Core) askForMore(from Peer, p Packet, next position) {
 	if c.joining.source.IsZero() {
 		c.joining.source = p.Sender
 	}

@@ -109,6 +109,8 @@ type Converged struct {
 	Rumor   RumorID
 	Count   int
 	Missing []NodeID
+	// Unequal tells that somewhere a delegate saw other members than its delegator: Missing may lack some.
+	Unequal bool
 	// After is the time since the rumor was started.
 	After time.Duration
 }
@@ -122,6 +124,7 @@ type Gathered struct {
 	Min     uint64
 	Xor     uint64
 	Missing []NodeID
+	Unequal bool // as in Converged
 	After   time.Duration
 }
 

@@ -2,6 +2,9 @@ package gossip
 
 import (
 	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
 
 	"github.com/egalcluster/egal/internal/hlc"
 	"github.com/egalcluster/egal/internal/wire"
@@ -20,34 +23,39 @@ const (
 	maxReason = 128
 )
 
-const packetVersion = 1
+const packetVersion = 2
 
-// Packet is the one Message that crosses the network.
+// Packet is the one Message that crosses the network: a header and up to maxBodies things to say.
 //
 //	| bytes  | meaning                                                           |
 //	|--------|-------------------------------------------------------------------|
 //	| 1      | version                                                           |
-//	| 1      | kind of body                                                      |
 //	| 16     | cluster; zero: the sender is in none                              |
 //	| 16     | sender                                                            |
 //	| varint | sender's generation                                               |
 //	| 8      | sender's boot                                                     |
 //	| 8      | receiver's boot; zero: whoever is there (joins, lost members)     |
-//	| n      | body                                                              |
+//	| n      | bodies: kind (1 byte), length (varint), value                     |
+//
+// A receiver skips bodies of odd kinds that it does not know; with one of an even kind it refuses the packet.
 type Packet struct {
 	Cluster      ClusterID
 	Sender       NodeID
 	Generation   uint64
 	Boot         BootID
 	ReceiverBoot BootID
-	body         body
+	bodies       []body
 }
 
-// body is what a packet says. The type is sealed.
+// maxBodies is how many bodies a packet has at most.
+const maxBodies = 256
+
+// body is one of the things that a packet says. The type is sealed.
 type body interface {
 	kind() uint8
 	append(b []byte) []byte
 	size() int // an upper bound of what append appends
+	String() string
 }
 
 // probe asks a member whether it is there; ack answers. Both carry the sender's root and wall clock.
@@ -59,18 +67,11 @@ type probe struct {
 
 type ack probe
 
-// rumor carries a batch of one origin's writes to the members of an interval.
-type rumor struct {
-	id      rumorID
-	span    span
-	payload *payload
-}
-
 // joinRequest asks a member to let the node into its cluster, and brings the node's own state.
 type joinRequest struct {
 	own   delta
-	whole bool  // the asking node lacks the cluster's state
-	next  place // from where on
+	whole bool     // the asking node lacks the cluster's state
+	next  position // from where on
 }
 
 // joinRefusal answers a joinRequest in the negative.
@@ -80,74 +81,127 @@ type joinRefusal struct{ reason string }
 type stateChunk struct {
 	root   uint64 // of the sender
 	last   bool
-	next   place // where the next part begins, unless this is the last
+	next   position // where the next part begins, unless this is the last
 	owners []delta
 	shared []*shared
 }
 
+// Kinds of bodies. Even ones must be understood.
 const (
-	kindProbe uint8 = iota + 1
-	kindAck
-	kindRumor
-	kindJoinRequest
-	kindJoinRefusal
-	kindStateChunk
+	kindProbe       uint8 = 2
+	kindAck         uint8 = 4
+	kindRumor       uint8 = 6
+	kindAnswer      uint8 = 8
+	kindSettled     uint8 = 10
+	kindJoinRequest uint8 = 12
+	kindJoinRefusal uint8 = 14
+	kindStateChunk  uint8 = 16
 )
 
 func (probe) kind() uint8       { return kindProbe }
 func (ack) kind() uint8         { return kindAck }
-func (rumor) kind() uint8       { return kindRumor }
 func (joinRequest) kind() uint8 { return kindJoinRequest }
 func (joinRefusal) kind() uint8 { return kindJoinRefusal }
 func (stateChunk) kind() uint8  { return kindStateChunk }
 
+func (probe) String() string         { return "probe" }
+func (ack) String() string           { return "ack" }
+func (joinRequest) String() string   { return "join" }
+func (b joinRefusal) String() string { return "join refused: " + b.reason }
+func (b stateChunk) String() string {
+	return fmt.Sprintf("state: %d owners, %d shared", len(b.owners), len(b.shared))
+}
+
+// readBody reads the value of a body; nil: its kind is unknown.
+func readBody(kind uint8, r *wire.Reader) body {
+	switch kind {
+	case kindProbe:
+		return readProbe(r)
+	case kindAck:
+		return ack(readProbe(r))
+	case kindRumor:
+		return readRumor(r)
+	case kindAnswer:
+		return readAnswer(r)
+	case kindSettled:
+		return readSettled(r)
+	case kindJoinRequest:
+		return joinRequest{own: readDelta(r), whole: r.Bool(), next: readPosition(r)}
+	case kindJoinRefusal:
+		return joinRefusal{reason: r.String(maxReason)}
+	case kindStateChunk:
+		return readStateChunk(r)
+	default:
+		return readEntropy(kind, r)
+	}
+}
+
 // Reliable reports whether the packet must go over a stream: it makes a connection's first contact, carries whole
 // state, or is larger than a datagram.
 func (p Packet) Reliable() bool {
-	switch p.body.(type) {
+	return p.size() > MaxDatagram || slices.ContainsFunc(p.bodies, needsStream)
+}
+
+func needsStream(b body) bool {
+	switch b.(type) {
 	case joinRequest, joinRefusal, stateChunk:
 		return true
 	default:
-		return headerBytes+p.body.size() > MaxDatagram
+		return headerBytes+bodyBytes(b) > MaxDatagram
 	}
+}
+
+// size is an upper bound of the packet's encoded size.
+func (p Packet) size() int {
+	size := headerBytes
+	for _, b := range p.bodies {
+		size += bodyBytes(b)
+	}
+	return size
 }
 
 // String is for traces and scenario files.
 func (p Packet) String() string {
-	switch b := p.body.(type) {
-	case probe:
-		return "probe"
-	case ack:
-		return "ack"
-	case rumor:
-		return fmt.Sprintf("rumor %d of %.4v", b.id.sequence, b.id.origin)
-	case joinRequest:
-		return "join"
-	case joinRefusal:
-		return "join refused: " + b.reason
-	case stateChunk:
-		return fmt.Sprintf("state: %d owners, %d shared", len(b.owners), len(b.shared))
-	case fmt.Stringer:
-		return b.String()
-	default:
-		return "empty packet"
+	texts := make([]string, len(p.bodies))
+	for i, b := range p.bodies {
+		texts[i] = b.String()
 	}
+	return strings.Join(texts, "; ")
 }
 
 const (
 	varintBytes = 10
-	headerBytes = 2 + 16 + 16 + varintBytes + 8 + 8
+	headerBytes = 1 + 16 + 16 + varintBytes + 8 + 8
 )
 
-// Encode appends the packet. A packet with a rumor larger than MaxPacket is never made by a core.
+// bodyBytes is an upper bound of what a body takes in a packet.
+func bodyBytes(b body) int {
+	size := b.size()
+	return 1 + varintSize(size) + size
+}
+
+// varintSize is the size of a varint.
+func varintSize[T int | uint64](v T) int { return (bits.Len64(uint64(v)|1) + 6) / 7 }
+
+// Encode appends the packet.
 func Encode(dst []byte, p Packet) []byte {
-	dst = append(dst, packetVersion, p.body.kind())
+	dst = append(dst, packetVersion)
 	dst = append(dst, p.Cluster[:]...)
 	dst = append(dst, p.Sender[:]...)
 	dst = wire.AppendUvarint(dst, p.Generation)
 	dst = wire.AppendUint64(dst, uint64(p.Boot))
 	dst = wire.AppendUint64(dst, uint64(p.ReceiverBoot))
-	return p.body.append(dst)
+	for _, b := range p.bodies {
+		dst = append(dst, b.kind(), 0)
+		from := len(dst)
+		dst = b.append(dst)
+		if length := uint64(len(dst) - from); length < 128 {
+			dst[from-1] = byte(length)
+		} else {
+			dst = slices.Replace(dst, from-1, from, wire.AppendUvarint(nil, length)...)
+		}
+	}
+	return dst
 }
 
 // Decode reads one packet. It copies what it keeps: b may be reused.
@@ -159,24 +213,26 @@ func Decode(b []byte) (Packet, error) {
 	if v := r.Uint8(); r.Err() == nil && v != packetVersion {
 		return Packet{}, fmt.Errorf("gossip: decode packet: %w: %d", wire.ErrVersion, v)
 	}
-	kind := r.Uint8()
 	p := Packet{Cluster: ClusterID(readNodeID(r)), Sender: readNodeID(r)}
 	p.Generation, p.Boot, p.ReceiverBoot = r.Uvarint(), BootID(r.Uint64()), BootID(r.Uint64())
-	switch kind {
-	case kindProbe:
-		p.body = readProbe(r)
-	case kindAck:
-		p.body = ack(readProbe(r))
-	case kindRumor:
-		p.body = readRumor(r)
-	case kindJoinRequest:
-		p.body = joinRequest{own: readDelta(r), whole: r.Bool(), next: readPlace(r)}
-	case kindJoinRefusal:
-		p.body = joinRefusal{reason: r.String(maxReason)}
-	case kindStateChunk:
-		p.body = readStateChunk(r)
-	default:
-		p.body = readEntropy(r, kind)
+	for count := 0; r.Err() == nil && r.Remaining() > 0; count++ {
+		kind := r.Uint8()
+		value := wire.NewReader(r.Bytes(MaxPacket))
+		if r.Err() != nil {
+			break
+		}
+		known := readBody(kind, value)
+		switch err := value.Done(); {
+		case count == maxBodies:
+			r.Fail(fmt.Errorf("%w: more than %d bodies", wire.ErrTooLong, maxBodies))
+		case known == nil && kind%2 == 0:
+			r.Fail(fmt.Errorf("%w: kind %d", wire.ErrMalformed, kind))
+		case known == nil:
+		case err != nil:
+			r.Fail(err)
+		default:
+			p.bodies = append(p.bodies, known)
+		}
 	}
 	if err := r.Done(); err != nil {
 		return Packet{}, fmt.Errorf("gossip: decode packet: %w", err)
@@ -198,44 +254,10 @@ func readProbe(r *wire.Reader) probe {
 	return probe{sequence: r.Uint64(), root: r.Uint64(), wall: int64(r.Uint64())}
 }
 
-func (m rumor) append(b []byte) []byte {
-	b = append(b, m.id.origin[:]...)
-	b = wire.AppendUvarint(b, m.id.generation)
-	b = wire.AppendUvarint(b, m.id.sequence)
-	b = wire.AppendUint64(b, m.span.low)
-	b = wire.AppendUint64(b, m.span.high)
-	b = wire.AppendBool(b, m.payload.own != nil)
-	if m.payload.own != nil {
-		b = appendDelta(b, *m.payload.own)
-	}
-	return appendSharedList(b, m.payload.shared)
-}
-
-func (m rumor) size() int { return 16 + 2*varintBytes + 16 + 1 + m.payload.size }
-
-func readRumor(r *wire.Reader) rumor {
-	m := rumor{payload: &payload{}}
-	m.id = rumorID{origin: readNodeID(r), generation: r.Uvarint(), sequence: r.Uvarint()}
-	m.span = span{low: r.Uint64(), high: r.Uint64()}
-	if r.Bool() {
-		own := readDelta(r)
-		if own.owner != m.id.origin || own.generation != m.id.generation {
-			r.Fail(fmt.Errorf("%w: a rumor about another node", wire.ErrMalformed))
-		}
-		m.payload.own = &own
-	}
-	m.payload.shared = readSharedList(r)
-	if m.span.low > m.span.high {
-		r.Fail(fmt.Errorf("%w: an empty interval", wire.ErrMalformed))
-	}
-	m.payload.measure()
-	return m
-}
-
 func (j joinRequest) append(b []byte) []byte {
-	return appendPlace(wire.AppendBool(appendDelta(b, j.own), j.whole), j.next)
+	return appendPosition(wire.AppendBool(appendDelta(b, j.own), j.whole), j.next)
 }
-func (j joinRequest) size() int { return deltaSize(j.own) + 1 + maxPlaceBytes }
+func (j joinRequest) size() int { return deltaSize(j.own) + 1 + maxPositionBytes }
 
 func (j joinRefusal) append(b []byte) []byte { return wire.AppendBytes(b, j.reason) }
 func (j joinRefusal) size() int              { return varintBytes + len(j.reason) }
@@ -243,7 +265,7 @@ func (j joinRefusal) size() int              { return varintBytes + len(j.reason
 func (s stateChunk) append(b []byte) []byte {
 	b = wire.AppendUint64(b, s.root)
 	b = wire.AppendBool(b, s.last)
-	b = appendPlace(b, s.next)
+	b = appendPosition(b, s.next)
 	b = wire.AppendUvarint(b, uint64(len(s.owners)))
 	for _, d := range s.owners {
 		b = appendDelta(b, d)
@@ -252,7 +274,7 @@ func (s stateChunk) append(b []byte) []byte {
 }
 
 func (s stateChunk) size() int {
-	size := 8 + 1 + maxPlaceBytes + varintBytes + sharedListSize(s.shared)
+	size := 8 + 1 + maxPositionBytes + varintBytes + sharedListSize(s.shared)
 	for _, d := range s.owners {
 		size += deltaSize(d)
 	}
@@ -260,7 +282,7 @@ func (s stateChunk) size() int {
 }
 
 func readStateChunk(r *wire.Reader) stateChunk {
-	s := stateChunk{root: r.Uint64(), last: r.Bool(), next: readPlace(r)}
+	s := stateChunk{root: r.Uint64(), last: r.Bool(), next: readPosition(r)}
 	for range r.Count(MaxMembers, minDeltaBytes) {
 		s.owners = append(s.owners, readDelta(r))
 	}
@@ -295,14 +317,20 @@ func appendDelta(b []byte, d delta) []byte {
 const deltaBytes = 16 + 5*varintBytes
 
 func deltaSize(d delta) int {
-	size := deltaBytes
+	size := 16 + varintSize(d.generation) + varintSize(d.since) + varintSize(d.upto) + varintSize(d.collected) + varintSize(len(d.entries))
 	for _, e := range d.entries {
 		size += entrySize(e)
 	}
 	return size
 }
 
-func entrySize(e entry) int { return len(e.key) + len(e.value) + 3*varintBytes + 1 }
+func entrySize(e entry) int {
+	size := varintSize(len(e.key)) + len(e.key) + varintSize(e.version) + 1
+	if !e.deleted {
+		size += varintSize(len(e.value)) + len(e.value)
+	}
+	return size
+}
 
 // readDelta refuses what no owner writes: keys out of order, versions outside of (since, upto].
 func readDelta(r *wire.Reader) delta {
@@ -342,14 +370,20 @@ func appendSharedList(b []byte, list []*shared) []byte {
 }
 
 func sharedListSize(list []*shared) int {
-	size := varintBytes
+	size := varintSize(len(list))
 	for _, s := range list {
 		size += sharedSize(s)
 	}
 	return size
 }
 
-func sharedSize(s *shared) int { return s.bytes() + 2*varintBytes + 8 + 16 + 1 }
+func sharedSize(s *shared) int {
+	size := varintSize(len(s.key)) + len(s.key) + 8 + 16 + 1
+	if !s.deleted {
+		size += varintSize(len(s.value)) + len(s.value)
+	}
+	return size
+}
 
 func readSharedList(r *wire.Reader) []*shared {
 	var list []*shared

@@ -10,12 +10,12 @@ import (
 
 // The bodies of packets that compare and repair state, in the order in which they follow each other.
 
-// part is one of the two parts of the replicated state.
-type part bool
+// section is one of the two sections of the replicated state.
+type section bool
 
 const (
-	partOwners part = false
-	partShared part = true
+	sectionOwners section = false
+	sectionShared section = true
 )
 
 // roots says what the sender's state is, by one hash for each part of it.
@@ -23,14 +23,14 @@ type roots struct{ owners, shared uint64 }
 
 // sums answers unequal roots: a hash of every bucket of one part of the sender's state.
 type sums struct {
-	part part
-	salt uint64 // goes into the hashes, so that two that are equal by accident are not so the next time
-	list [buckets]uint32
+	section section
+	salt    uint64 // goes into the hashes, so that two that are equal by accident are not so the next time
+	list    [buckets]uint32
 }
 
 // digests answers unequal sums, or, where there is little state, unequal roots: what the sender holds in some buckets.
 type digests struct {
-	part    part
+	section section
 	covered bucketSet // the buckets it is about
 	partial bool      // and of which it does not name all rows, because they are too many
 	more    bool      // other buckets differ, too
@@ -60,6 +60,12 @@ type fill struct {
 	owners []ownerDigest // wanted: everything after these clocks
 	keys   []sharedKey   // wanted
 }
+
+// How many bytes a body may have in a datagram, and in a packet over a stream, that holds nothing else.
+const (
+	datagramRoom = MaxDatagram - headerBytes - 3
+	packetRoom   = MaxPacket - headerBytes - 4
+)
 
 const (
 	kindRoots uint8 = 2*iota + 0x20
@@ -96,8 +102,8 @@ func (s *bucketSet) count() (n int) {
 	return n
 }
 
-// readEntropy reads a body of one of the kinds above.
-func readEntropy(r *wire.Reader, kind uint8) body {
+// readEntropy reads the value of a body of one of the kinds above.
+func readEntropy(kind uint8, r *wire.Reader) body {
 	switch kind {
 	case kindRoots:
 		return roots{r.Uint64(), r.Uint64()}
@@ -108,7 +114,6 @@ func readEntropy(r *wire.Reader, kind uint8) body {
 	case kindFill:
 		return readFill(r)
 	default:
-		r.Fail(fmt.Errorf("%w: kind %d", wire.ErrMalformed, kind))
 		return nil
 	}
 }
@@ -119,7 +124,7 @@ func (m roots) append(b []byte) []byte {
 func (m roots) size() int { return 16 }
 
 func (m sums) append(b []byte) []byte {
-	b = wire.AppendUint64(wire.AppendBool(b, bool(m.part)), m.salt)
+	b = wire.AppendUint64(wire.AppendBool(b, bool(m.section)), m.salt)
 	for _, sum := range m.list {
 		b = wire.AppendUint32(b, sum)
 	}
@@ -128,7 +133,7 @@ func (m sums) append(b []byte) []byte {
 func (m sums) size() int { return 1 + 8 + 4*buckets }
 
 func readSums(r *wire.Reader) (m sums) {
-	m.part, m.salt = part(r.Bool()), r.Uint64()
+	m.section, m.salt = section(r.Bool()), r.Uint64()
 	for i := range m.list {
 		m.list[i] = r.Uint32()
 	}
@@ -136,7 +141,7 @@ func readSums(r *wire.Reader) (m sums) {
 }
 
 func (m digests) append(b []byte) []byte {
-	b = wire.AppendBool(b, bool(m.part))
+	b = wire.AppendBool(b, bool(m.section))
 	for _, word := range m.covered {
 		b = wire.AppendUint64(b, word)
 	}
@@ -166,7 +171,7 @@ func (m digests) size() int {
 }
 
 func readDigests(r *wire.Reader) (m digests) {
-	m.part = part(r.Bool())
+	m.section = section(r.Bool())
 	for i := range m.covered {
 		m.covered[i] = r.Uint64()
 	}
@@ -179,7 +184,7 @@ func readDigests(r *wire.Reader) (m digests) {
 		}
 		m.shared = append(m.shared, d)
 	}
-	if r.Err() == nil && (m.part == partShared && len(m.owners) > 0 || m.part == partOwners && len(m.shared) > 0) {
+	if r.Err() == nil && (m.section == sectionShared && len(m.owners) > 0 || m.section == sectionOwners && len(m.shared) > 0) {
 		r.Fail(fmt.Errorf("%w: digests of both parts", wire.ErrMalformed))
 	}
 	return m
@@ -259,19 +264,16 @@ func readSharedKey(r *wire.Reader) sharedKey {
 	return sharedKey(key)
 }
 
-func (d ownerDigest) size() int  { return 16 + uvarintSize(d.generation) + uvarintSize(d.version) }
+func (d ownerDigest) size() int  { return 16 + varintSize(d.generation) + varintSize(d.version) }
 func (d sharedDigest) size() int { return keySize(d.key) + 8 + 16 }
-func keySize(key sharedKey) int  { return uvarintSize(uint64(len(key))) + len(key) }
+func keySize(key sharedKey) int  { return varintSize(len(key)) + len(key) }
 
-// uvarintSize is how many bytes wire.AppendUvarint appends.
-func uvarintSize(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+const maxPositionBytes = 1 + 1 + varintBytes + MaxKey
 
-const maxPlaceBytes = 1 + 1 + varintBytes + MaxKey
-
-func appendPlace(b []byte, p place) []byte {
-	return wire.AppendBytes(append(wire.AppendBool(b, bool(p.part)), p.bucket), p.after)
+func appendPosition(b []byte, p position) []byte {
+	return wire.AppendBytes(append(wire.AppendBool(b, bool(p.section)), p.bucket), p.after)
 }
 
-func readPlace(r *wire.Reader) place {
-	return place{part: part(r.Bool()), bucket: r.Uint8(), after: r.String(MaxKey)}
+func readPosition(r *wire.Reader) position {
+	return position{section: section(r.Bool()), bucket: r.Uint8(), after: r.String(MaxKey)}
 }

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -38,14 +39,25 @@ func alterRumors(change func(*rumor)) func(Message) Message {
 		if !ok {
 			return m
 		}
-		if r, ok := p.body.(rumor); ok {
-			copied := *r.payload
-			r.payload = &copied
-			change(&r)
-			p.body = r
-		}
-		return p
+		return alterBodies(p, func(b body) body {
+			if r, ok := b.(rumor); ok && r.payload != nil {
+				copied := *r.payload
+				copied.own = slices.Clone(copied.own)
+				r.payload = &copied
+				change(&r)
+				return r
+			}
+			return b
+		})
 	}
+}
+
+func alterBodies(p Packet, change func(body) body) Packet {
+	p.bodies = slices.Clone(p.bodies)
+	for i := range p.bodies {
+		p.bodies[i] = change(p.bodies[i])
+	}
+	return p
 }
 
 func TestPlantedBugsAreFound(t *testing.T) {
@@ -67,33 +79,35 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			spreadOnce(recorder{}, 100, 4, alterRumors(func(r *rumor) { r.span = span{} }))
 		}},
 		{"a delta taken for the whole state", simulate(alterRumors(func(r *rumor) {
-			if r.payload.own != nil {
-				own := *r.payload.own
-				own.since = 0
-				r.payload.own = &own
+			for i := range r.payload.own {
+				r.payload.own[i].since = 0
 			}
 		}))},
 		{"an older generation taken for a newer one", simulate(func(m Message) Message {
 			p, ok := m.(Packet)
-			if chunk, isState := p.body.(stateChunk); ok && isState {
-				for i := range chunk.owners {
-					if chunk.owners[i].owner != p.Sender {
-						chunk.owners[i].generation += 10
+			if !ok {
+				return m
+			}
+			return alterBodies(p, func(b body) body {
+				if chunk, ok := b.(stateChunk); ok {
+					for i := range chunk.owners {
+						if chunk.owners[i].owner != p.Sender {
+							chunk.owners[i].generation += 10
+						}
 					}
 				}
-			}
-			return m
+				return b
+			})
 		})},
 		{"a value changed on its way", simulate(alterRumors(func(r *rumor) {
-			if r.payload.own != nil {
-				own := *r.payload.own
-				own.entries = append([]entry(nil), own.entries...)
+			for i := range r.payload.own {
+				own := &r.payload.own[i]
+				own.entries = slices.Clone(own.entries)
 				for i := range own.entries {
 					if own.entries[i].key != keyNode && own.entries[i].key != keyReport {
 						own.entries[i].value = []byte("other")
 					}
 				}
-				r.payload.own = &own
 			}
 		}))},
 		{"shared writes that get lost for good", simulate(func(m Message) Message {
@@ -101,18 +115,22 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			if !ok {
 				return m
 			}
-			switch b := p.body.(type) {
-			case rumor:
-				b.payload = &payload{own: b.payload.own}
-				p.body = b
-			case stateChunk:
-				b.shared = nil
-				p.body = b
-			case fill:
-				b.shared = nil
-				p.body = b
-			}
-			return p
+			return alterBodies(p, func(b body) body {
+				switch b := b.(type) {
+				case rumor:
+					if b.payload != nil {
+						b.payload = &payload{own: b.payload.own}
+					}
+					return b
+				case stateChunk:
+					b.shared = nil
+					return b
+				case fill:
+					b.shared = nil
+					return b
+				}
+				return b
+			})
 		})},
 		{"a merge without tie-break", func() {
 			checkMergeLaws(recorder{}, func(a, b *shared) bool { return a.stamp > b.stamp })

@@ -1,54 +1,62 @@
 package gossip
 
-// receivePacket drops what is not meant for this process in its cluster, and hands the rest to its handler.
+// receivePacket drops what is not meant for this process in its cluster, and hands the rest to its handlers.
 func (c *Core) receivePacket(from Peer, p Packet) {
-	sender, known := c.owners.find(p.Sender)
-	toAnybody := p.ReceiverBoot == 0
 	switch {
 	case c.left:
 		return
 	case p.Sender == c.cfg.ID, p.Sender.IsZero(), p.Boot == 0:
 		c.metrics.DroppedUnexpected++
 		return
-	case !toAnybody && p.ReceiverBoot != c.cfg.Boot:
+	case p.ReceiverBoot != 0 && p.ReceiverBoot != c.cfg.Boot:
 		c.metrics.DroppedBoot++
 		return
 	}
-	if request, ok := p.body.(joinRequest); ok { // of an earlier process, too: the answer tells it so
+	bodies := p.bodies
+	for i := range bodies {
+		if !c.left {
+			p.bodies = bodies[i : i+1]
+			c.receiveBody(from, p, bodies[i])
+		}
+	}
+}
+
+// receiveBody takes one of the things that a packet says; p.bodies holds this one.
+func (c *Core) receiveBody(from Peer, p Packet, b body) {
+	if request, ok := b.(joinRequest); ok { // of an earlier process, too: the answer tells it so
 		c.receiveJoin(from, p, request)
 		return
 	}
+	sender, known := c.owners.find(p.Sender)
 	if known && (sender.generation > p.Generation ||
 		sender.generation == p.Generation && sender.about != nil && sender.about.boot != p.Boot) {
 		c.metrics.DroppedStale++
 		return
 	}
-	switch b := p.body.(type) {
-	case joinRefusal:
-		c.receiveRefusal(from, b.reason)
+	if refusal, ok := b.(joinRefusal); ok {
+		c.receiveRefusal(from, refusal.reason)
 		return
-	case probe:
-		toAnybody = false // a probe may be for whoever is there
 	}
+	_, isProbe := b.(probe) // a probe may be for whoever is there
 	switch {
 	case p.Cluster.IsZero():
 		c.metrics.DroppedUnexpected++
-	case toAnybody:
+	case p.ReceiverBoot == 0 && !isProbe:
 		c.metrics.DroppedBoot++
 	case c.cluster.IsZero():
-		c.receiveEarly(from, p)
+		c.receiveEarly(from, p, b)
 	case p.Cluster != c.cluster:
 		c.metrics.DroppedCluster++
 	default:
-		c.dispatch(from, p)
+		c.dispatch(from, p, b)
 	}
 }
 
 // receiveEarly deals with packets of a cluster that we are not in. Its state is the answer to our request; rumors
 // that overtake it wait for it.
-func (c *Core) receiveEarly(from Peer, p Packet) {
-	chunk, isState := p.body.(stateChunk)
-	_, isRumor := p.body.(rumor)
+func (c *Core) receiveEarly(from Peer, p Packet, b body) {
+	chunk, isState := b.(stateChunk)
+	_, isRumor := b.(rumor)
 	switch {
 	case isState && !c.joining.at.IsZero():
 		c.receiveState(from, p, chunk)
@@ -59,15 +67,19 @@ func (c *Core) receiveEarly(from Peer, p Packet) {
 	}
 }
 
-func (c *Core) dispatch(from Peer, p Packet) {
-	switch b := p.body.(type) {
+func (c *Core) dispatch(from Peer, p Packet, b body) {
+	switch b := b.(type) {
 	case probe:
 		c.send(from, p.Boot, ack{sequence: b.sequence, root: c.root(), wall: c.now.UnixMicro()})
 		c.nudge(p.Sender, c.cfg.RefusedInterval)
 	case ack:
 		c.receiveAck(from, p, b)
 	case rumor:
-		c.receiveRumor(b)
+		c.receiveRumor(from, p, b)
+	case answer:
+		c.receiveAnswer(from, p, b)
+	case settled:
+		c.receiveSettled(p, b)
 	case stateChunk:
 		c.receiveState(from, p, b)
 	case roots:

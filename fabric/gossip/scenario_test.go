@@ -52,7 +52,9 @@ type scenario struct {
 }
 
 func (s *scenario) note(n *simNode, e Event) {
-	if _, ok := e.(ViewChanged); !ok {
+	switch e.(type) {
+	case ViewChanged, Converged:
+	default:
 		fmt.Fprintf(&s.out, "n%d: %v\n", n.number, e)
 	}
 }

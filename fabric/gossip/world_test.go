@@ -91,7 +91,9 @@ func newCluster(t complainer, seed uint64, link sim.Link) *cluster {
 	c.world.Refuse(func() Message { return PeerRefused{} })
 	c.world.OnSend(func(_ time.Time, _, _ Peer, m Message) {
 		if p, ok := m.(Packet); ok {
-			c.sends[fmt.Sprintf("%T", p.body)]++
+			for _, b := range p.bodies {
+				c.sends[fmt.Sprintf("%T", b)]++
+			}
 			c.checker.sent(p)
 		}
 	})

@@ -130,7 +130,10 @@ func (c *Core) flush() {
 	}
 	c.writes.paid = c.writes.paid.Add(c.cfg.Coalesce)
 	for own != nil || len(list) > 0 {
-		batch := &payload{own: own}
+		batch := &payload{}
+		if own != nil {
+			batch.own = []delta{*own}
+		}
 		size := 0
 		for len(list) > 0 && size+sharedSize(list[0]) <= maxChunk {
 			size += sharedSize(list[0])

@@ -111,7 +111,7 @@ func newHall(e Experiment, seed uint64) (*hall, error) {
 		m := member(i)
 		config := gossip.Config{
 			ID: m.ID, Boot: m.Boot, Generation: m.Generation, Seed: wire.Mix64(seed ^ uint64(i)<<20), Addr: m.Addr, Fanout: e.K,
-			Strategy: strategy, Tick: coreTick, Stepwise: true, ProbeInterval: never, View: views[i%len(views)],
+			Strategy: strategy, Tick: coreTick, Stepwise: true, ProbeInterval: never, ExchangeInterval: never, View: views[i%len(views)],
 		}
 		if len(views) == 1 {
 			config.Orders = orders

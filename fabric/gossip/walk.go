@@ -1,0 +1,582 @@
+package gossip
+
+import (
+	"container/heap"
+	"math"
+	"slices"
+	"time"
+)
+
+// Limits of rumors.
+const (
+	// maxRumors and maxRumorBytes bound the rumors that a node works on or remembers in order to recognise their
+	// duplicates. The oldest is dropped; if it was not at rest, anti-entropy delivers it, and it is counted.
+	maxRumors     = 4096
+	maxRumorBytes = 4 << 20
+	// walkLife is how long a rumor is remembered after it has come to rest.
+	walkLife = 10 * time.Second
+	// maxDuties is how many requests of delegators a node answers for one rumor; others get no answer.
+	maxDuties = 16
+	// maxSilent is how many members are remembered as silent per rumor.
+	maxSilent = 64
+	// patience is how many retry timeouts a delegator waits for the result of a part before it asks how it stands,
+	// maxReminders how often it asks before it takes the part back.
+	patience     = 16
+	maxReminders = 16
+)
+
+// walk is a rumor or a question on this node: the intervals it was asked to cover, the parts it has handed over,
+// and whom it owes a result.
+//
+// A part that was handed over is asked for again when no answer comes in time. A member alone gets several tries and
+// is then missing. Of more members, a second delegate is asked together with the first one again, and told to avoid
+// it; then the part is taken back, and split. So every part ends: it gets done, or smaller, or its only member is
+// missing; and it waits for strictly smaller ones only.
+type walk struct {
+	id      RumorID
+	slot    uint64
+	flags   uint8
+	about   *question
+	request uint64   // of the Gather
+	payload *payload // nil: a question, or at rest
+	roster  *roster  // by which parts were cut
+	order   *order
+	place   uint64 // of this node
+	self    int    // index of this node in the order; -1: it is not there
+	held    []span // at most maxDuties
+	parts   []part
+	duties  []duty
+	silent  []int32 // members that did not answer, indices in the order
+	riders  []*walk // whose payloads this one carries, see collect.go
+	unsent  []int32 // of the strategies without intervals: whom it was not sent to
+	round   int
+	started time.Time
+	release time.Time // when parts that wait go out; zero: none do
+	ownDue  time.Time // when to look again whether the payload could be applied here
+	ownTry  int
+	without bool      // the payload could not be applied here
+	due     time.Time // earliest deadline; zero: none
+	timer   int       // index in the heap; -1: not there
+	rest    time.Time // when it came to rest; zero: it has not
+	dropped bool
+}
+
+// part is a stretch of the order that other members are to cover.
+type part struct {
+	span      span
+	from, to  int
+	state     partState
+	delegate  int // the latest to be asked alone, or who acknowledged
+	tries     int
+	reminders int
+	sentAt    time.Time
+	due       time.Time
+	result    result
+}
+
+type partState uint8
+
+const (
+	partWaiting  partState = iota // to be handed over
+	partAsked                     // handed over, not acknowledged
+	partReceived                  // acknowledged
+	partReminded                  // acknowledged, and asked how it stands
+	partRiding                    // travels in a rumor of this node that carries others
+	partDone
+	partSplit // others have taken its place
+)
+
+// duty is an interval whose result this node owes.
+type duty struct {
+	span     span
+	to       process // with boot 0: this node itself wants to know
+	answered bool
+	settled  bool // the result needs not be sent again
+	tries    int
+	due      time.Time
+	result   result
+}
+
+// rumorLog holds the walks.
+type rumorLog struct {
+	walks  map[RumorID]*walk
+	queue  []*walk // oldest first
+	bytes  int
+	timers timers
+}
+
+// timers is a heap of walks by due.
+type timers []*walk
+
+func (t timers) Len() int           { return len(t) }
+func (t timers) Less(i, j int) bool { return t[i].due.Before(t[j].due) }
+func (t timers) Swap(i, j int)      { t[i], t[j] = t[j], t[i]; t[i].timer, t[j].timer = i, j }
+func (t *timers) Push(w any)        { w.(*walk).timer = len(*t); *t = append(*t, w.(*walk)) }
+func (t *timers) Pop() any {
+	last := len(*t) - 1
+	w := (*t)[last]
+	(*t)[last] = nil
+	*t = (*t)[:last]
+	w.timer = -1
+	return w
+}
+
+// slot is the present time slot: rumors of one slot share an order.
+func (c *Core) slot() uint64 {
+	return uint64(max(c.now.UnixMilli(), 0)) / uint64(max(slotTicks*c.cfg.Tick.Milliseconds(), 1))
+}
+
+// start sends a batch of our own writes to everybody.
+func (c *Core) start(batch *payload) {
+	c.metrics.RumorsStarted++
+	w := c.begin(rumor{id: c.nextRumor(), slot: c.slot(), payload: batch})
+	switch {
+	case c.cfg.Strategy != StrategyINR && !c.left:
+		w.duties = nil // nobody answers
+		c.spreadPlainly(w)
+	case c.collects(w):
+		c.handToCollector(w)
+	default:
+		c.cover(w, wholeSpan)
+	}
+	c.step(w)
+}
+
+func (c *Core) nextRumor() RumorID {
+	c.writes.count++
+	return RumorID{Origin: c.cfg.ID, Generation: c.generation, Sequence: c.writes.count}
+}
+
+// begin notes a rumor that is new here. That of this node itself is owed to it.
+func (c *Core) begin(m rumor) *walk {
+	w := &walk{
+		id: m.id, slot: m.slot, flags: m.flags, about: m.about, payload: m.payload, started: c.now, timer: -1,
+		roster: c.view.roster, order: c.cfg.Orders.of(c.view.roster, m.slot), place: place(m.slot, c.cfg.ID.point()),
+	}
+	w.self = w.order.find(w.place)
+	if m.id.Origin == c.cfg.ID {
+		w.duties = append(w.duties, duty{span: wholeSpan})
+	}
+	c.remember(w)
+	return w
+}
+
+// remember makes room for a walk and notes it.
+func (c *Core) remember(w *walk) {
+	log := &c.rumors
+	if w.payload != nil {
+		log.bytes += w.payload.size
+	}
+	for len(log.queue) > 0 {
+		oldest := log.queue[0]
+		old := !oldest.rest.IsZero() && c.now.Sub(oldest.rest) > walkLife
+		if !old && len(log.queue) < maxRumors && log.bytes <= maxRumorBytes {
+			break
+		}
+		log.queue[0] = nil
+		log.queue = log.queue[1:]
+		c.drop(oldest)
+	}
+	if log.walks == nil {
+		log.walks = map[RumorID]*walk{}
+	}
+	log.walks[w.id] = w
+	log.queue = append(log.queue, w)
+}
+
+// drop forgets a walk. One that was not at rest is left to anti-entropy.
+func (c *Core) drop(w *walk) {
+	if w.rest.IsZero() {
+		c.metrics.RumorsDropped++
+		c.rest(w)
+	}
+	w.dropped = true
+	delete(c.rumors.walks, w.id)
+}
+
+// rest gives back what a walk needs only while it is under way.
+func (c *Core) rest(w *walk) {
+	w.rest, w.due = c.now, time.Time{}
+	if w.payload != nil {
+		c.rumors.bytes -= w.payload.size
+	}
+	w.payload, w.unsent, w.riders, w.silent = nil, nil, nil, nil
+	if w.timer >= 0 {
+		heap.Remove(&c.rumors.timers, w.timer)
+	}
+}
+
+// receiveRumor takes over an interval.
+func (c *Core) receiveRumor(from Peer, p Packet, m rumor) {
+	origin, known := c.owners.find(m.id.Origin)
+	if m.id.Origin == c.cfg.ID || known && origin.generation > m.id.Generation {
+		c.metrics.DroppedStale++
+		return
+	}
+	w := c.rumors.walks[m.id]
+	switch {
+	case w != nil && m.flags&flagPlain != 0:
+		c.metrics.RumorsDuplicate++
+	case w != nil:
+		if m.payload != nil {
+			c.metrics.RumorsDuplicate++
+		}
+	case m.payload == nil && m.about == nil:
+		return // a reminder of what we do not know: it will be handed to us again
+	default:
+		if m.payload != nil {
+			c.metrics.RumorsReceived++
+			c.mergePayload(m.payload)
+			c.settle() // the parts are cut by what the rumor says of members, as at its origin
+			if c.left {
+				return
+			}
+			if !m.payload.urgent() {
+				c.load.count(c.slot(), m.payload)
+			}
+		}
+		w = c.begin(m)
+		if m.flags&flagPlain != 0 {
+			c.spreadPlainly(w)
+		}
+	}
+	if m.flags&flagPlain == 0 {
+		for _, place := range m.avoid {
+			w.silence(w.order.find(place))
+		}
+		c.take(w, duty{span: m.span, to: process{from, p.Boot}})
+	}
+	c.step(w)
+}
+
+// take accepts a duty. An interval that lies in one that is held already is only acknowledged.
+func (c *Core) take(w *walk, d duty) {
+	at := slices.IndexFunc(w.duties, func(o duty) bool { return o.span == d.span && o.to == d.to })
+	switch {
+	case at >= 0 && w.duties[at].answered:
+		c.sendResult(w, &w.duties[at])
+		return
+	case at >= 0:
+		c.acknowledge(w, d)
+		return
+	case len(w.duties) == maxDuties:
+		return
+	case w.dropped:
+		return
+	}
+	if !w.rest.IsZero() { // what we had to do is done, so this is answered below, or never
+		if w.payload == nil && !slices.ContainsFunc(w.held, func(h span) bool { return h.encloses(d.span) }) {
+			return
+		}
+	}
+	w.duties = append(w.duties, d)
+	if !slices.ContainsFunc(w.held, func(h span) bool { return h.encloses(d.span) }) {
+		if w.flags&flagCollect != 0 && d.span == wholeSpan && c.collect(w) {
+			w.held = append(w.held, d.span)
+		} else {
+			c.cover(w, d.span)
+		}
+	}
+	c.fulfil(w)
+	if last := &w.duties[len(w.duties)-1]; !last.answered {
+		c.acknowledge(w, d)
+	}
+}
+
+// cover cuts an interval, and hands its parts over.
+func (c *Core) cover(w *walk, s span) {
+	done := func(part span) bool {
+		return slices.ContainsFunc(w.held, func(h span) bool { return h.encloses(part) })
+	}
+	from, to := w.order.within(s)
+	w.order.cut(from, to, w.self, s, c.cfg.Fanout, done, func(from, to int, s span) {
+		w.parts = append(w.parts, part{span: s, from: from, to: to})
+	})
+	w.held = append(w.held, s)
+	c.hand(w)
+}
+
+// hand hands over the parts that wait: all of them, or so many as there are in a round.
+func (c *Core) hand(w *walk) {
+	allowed := len(w.parts)
+	if c.cfg.Stepwise && !c.left {
+		if w.release.After(c.now) {
+			return
+		}
+		allowed = c.cfg.Fanout
+	}
+	w.release = time.Time{}
+	for i := 0; i < len(w.parts); i++ {
+		if w.parts[i].state != partWaiting {
+			continue
+		}
+		if allowed == 0 {
+			w.release = c.now.Add(c.cfg.Tick)
+			return
+		}
+		allowed--
+		c.handOver(w, i)
+	}
+	if c.cfg.Stepwise && allowed == 0 {
+		w.release = c.now.Add(c.cfg.Tick) // the next ones wait, even if they come earlier
+	}
+}
+
+// handOver hands a part to its first member that is not known to be silent.
+func (c *Core) handOver(w *walk, i int) {
+	p := &w.parts[i]
+	first := w.pick(p, p.from, -1)
+	switch {
+	case first < 0 && p.to-p.from > 1:
+		c.split(w, i)
+		return
+	case first < 0:
+		first = p.from
+	}
+	p.state, p.tries, p.delegate, p.sentAt = partAsked, 1, first, c.now
+	p.due = c.now.Add(c.retryOf(w))
+	c.pass(w, p, first, true)
+	if p.to-p.from > 1 && c.estimate.lossy() {
+		c.passSecond(w, p)
+	}
+}
+
+// pick is the first member of the part, from index at on and around, that is neither silent nor the excepted one;
+// -1: there is none.
+func (w *walk) pick(p *part, at, except int) int {
+	for i := range p.to - p.from {
+		candidate := p.from + (at-p.from+i)%(p.to-p.from)
+		if candidate != except && candidate != w.self && !slices.Contains(w.silent, int32(candidate)) {
+			return candidate
+		}
+	}
+	return -1
+}
+
+// silence notes a member that does not answer.
+func (w *walk) silence(i int) {
+	if i >= 0 && len(w.silent) < maxSilent && !slices.Contains(w.silent, int32(i)) {
+		w.silent = append(w.silent, int32(i))
+	}
+}
+
+// passSecond hands the part to a second delegate as well: the one that the first would hand most of it to, so that
+// what both of them do meets soon.
+func (c *Core) passSecond(w *walk, p *part) {
+	at := min(p.from+kept(p.to-p.from, c.cfg.Fanout), p.to-1)
+	if second := w.pick(p, at, p.delegate); second >= 0 {
+		c.metrics.Retries++
+		c.pass(w, p, second, true)
+	}
+}
+
+// pass sends the part to one of its members; without payload it is a reminder.
+func (c *Core) pass(w *walk, p *part, member int, whole bool) {
+	m := &w.roster.members[w.order.members[member]]
+	to, boot := m.Addr, m.Boot
+	if w.roster != c.view.roster {
+		if m, ok := c.view.Member(m.ID); ok {
+			to, boot = m.Addr, m.Boot
+		}
+	}
+	body := rumor{id: w.id, slot: w.slot, span: p.span, flags: w.flags}
+	if whole {
+		body.payload, body.about = w.payload, w.about
+		c.metrics.PayloadsSent++
+	}
+	if p.tries > 1 && member != p.delegate {
+		body.avoid = append(body.avoid, w.order.places[p.delegate])
+	}
+	for _, silent := range w.silent {
+		if i := int(silent); len(body.avoid) < maxAvoid && p.from <= i && i < p.to && i != member {
+			body.avoid = append(body.avoid, w.order.places[i])
+		}
+	}
+	c.send(to, boot, body)
+}
+
+// retryOf is how long the walk's parts wait for an answer.
+func (c *Core) retryOf(w *walk) time.Duration {
+	retry := c.estimate.retry(c.cfg.RetryFloor)
+	if w.flags&flagLazy != 0 {
+		retry += c.lazyTime()
+	}
+	return retry
+}
+
+// overdue deals with a part that was not heard of in time.
+func (c *Core) overdue(w *walk, i int) {
+	p := &w.parts[i]
+	alone := p.to-p.from == 1
+	retry := c.retryOf(w)
+	p.due = c.now.Add(retry)
+	switch p.state {
+	case partAsked:
+		if p.tries == 1 {
+			c.estimate.asked(false)
+		}
+		c.askAgain(w, i)
+	case partReceived:
+		p.reminders++
+		switch {
+		case p.reminders <= maxReminders:
+			p.state, p.tries = partReminded, 1
+			c.pass(w, p, p.delegate, false)
+		case alone:
+			c.miss(w, p)
+		case w.flags&flagCollect != 0 && w.id.Origin == c.cfg.ID:
+			c.takeFromCollector(w, i)
+		default:
+			c.split(w, i)
+		}
+	case partReminded:
+		if p.tries == 1 {
+			p.tries = 2
+			c.pass(w, p, p.delegate, false)
+			return
+		}
+		p.state, p.tries = partAsked, 2 // it has gone since
+		c.askAgain(w, i)
+	case partWaiting, partRiding, partDone, partSplit:
+		p.due = time.Time{}
+	}
+}
+
+func (c *Core) askAgain(w *walk, i int) {
+	p := &w.parts[i]
+	switch alone := p.to-p.from == 1; {
+	case w.flags&flagCollect != 0 && w.id.Origin == c.cfg.ID:
+		c.takeFromCollector(w, i)
+	case alone && p.tries >= c.estimate.tries(len(w.order.members)):
+		c.miss(w, p)
+	case alone, p.tries == 1:
+		p.tries++
+		c.metrics.Retries++
+		c.pass(w, p, p.delegate, true)
+		if !alone {
+			c.passSecond(w, p)
+		}
+	default:
+		w.silence(p.delegate)
+		c.split(w, i)
+	}
+}
+
+// miss gives up a part's only member.
+func (c *Core) miss(w *walk, p *part) {
+	p.state, p.due = partDone, time.Time{}
+	p.result = result{min: math.MaxUint64, missing: []NodeID{w.roster.members[w.order.members[p.from]].ID}}
+}
+
+// split takes a part back, and hands it over in smaller ones.
+func (c *Core) split(w *walk, i int) {
+	taken := w.parts[i]
+	w.parts[i].state, w.parts[i].due = partSplit, time.Time{}
+	w.parts[i].result = result{}
+	first := len(w.parts)
+	w.order.cut(taken.from, taken.to, -1, taken.span, c.cfg.Fanout, nil, func(from, to int, s span) {
+		w.parts = append(w.parts, part{span: s, from: from, to: to})
+	})
+	for i := first; i < first+min(c.cfg.Fanout+1, taken.to-taken.from); i++ {
+		c.metrics.Retries++
+		c.handOver(w, i)
+	}
+}
+
+// step does what is due, sees what is fulfilled, and sets the timer.
+func (c *Core) step(w *walk) {
+	if w.dropped || !w.rest.IsZero() {
+		return
+	}
+	c.fulfil(w)
+	open := len(w.unsent) > 0
+	w.due = time.Time{}
+	until := func(at time.Time) {
+		if !at.IsZero() && (w.due.IsZero() || at.Before(w.due)) {
+			w.due = at
+		}
+	}
+	for i := range w.parts {
+		if p := &w.parts[i]; p.state != partDone && p.state != partSplit {
+			open = true
+			until(p.due)
+		}
+	}
+	for i := range w.duties {
+		if d := &w.duties[i]; !d.settled {
+			open = true
+			until(d.due)
+		}
+	}
+	if !open {
+		c.rest(w)
+		return
+	}
+	until(w.release)
+	until(w.ownDue)
+	switch {
+	case w.due.IsZero() && w.timer >= 0:
+		heap.Remove(&c.rumors.timers, w.timer)
+	case w.due.IsZero():
+	case w.timer >= 0:
+		heap.Fix(&c.rumors.timers, w.timer)
+	default:
+		heap.Push(&c.rumors.timers, w)
+	}
+}
+
+// walkOn does for every rumor what is due.
+func (c *Core) walkOn() {
+	due := func(at time.Time) bool { return !at.IsZero() && !at.After(c.now) }
+	for len(c.rumors.timers) > 0 && due(c.rumors.timers[0].due) {
+		w := c.rumors.timers[0]
+		if due(w.release) {
+			if w.unsent != nil {
+				c.spreadPlainly(w)
+			} else {
+				c.hand(w)
+			}
+		}
+		if due(w.ownDue) {
+			w.ownDue = time.Time{}
+		}
+		for i := 0; i < len(w.parts); i++ {
+			if due(w.parts[i].due) {
+				c.overdue(w, i)
+			}
+		}
+		for i := range w.duties {
+			if d := &w.duties[i]; !d.settled && due(d.due) {
+				c.sendResult(w, d)
+			}
+		}
+		c.step(w)
+	}
+}
+
+// patient gives all walks a whole retry timeout from now on: this node was away, or its clock was set.
+func (c *Core) patient() {
+	for _, w := range c.rumors.timers {
+		later := c.now.Add(c.retryOf(w))
+		for _, at := range []*time.Time{&w.release, &w.ownDue, &w.due} {
+			if !at.IsZero() {
+				*at = later
+			}
+		}
+		for i := range w.parts {
+			if p := &w.parts[i]; !p.due.IsZero() {
+				p.due, p.sentAt = later, c.now
+				p.tries = max(p.tries, 2) // not to be measured
+			}
+		}
+		for i := range w.duties {
+			if d := &w.duties[i]; !d.due.IsZero() {
+				d.due = later
+			}
+		}
+	}
+	heap.Init(&c.rumors.timers)
+	for _, l := range c.outbox.late {
+		l.due = c.now
+	}
+}
