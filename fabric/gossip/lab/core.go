@@ -246,10 +246,28 @@ func (h *hall) run(until time.Time, interrupted func() bool) bool {
 		if !h.pass(u.written, interrupted) {
 			return false
 		}
-		value := binary.LittleEndian.AppendUint64(nil, uint64(u.origin))
-		h.world.Inject(member(int(u.origin)).Addr, gossip.SetShared{Key: u.key, Value: value})
+		h.world.Inject(member(int(u.origin)).Addr, h.write(u))
 	}
 	return h.pass(until, interrupted)
+}
+
+// write is the request for an update: a shared key, or where members alone fill the shared map an own one.
+func (h *hall) write(u *coreUpdate) gossip.Message {
+	value := binary.LittleEndian.AppendUint64(nil, uint64(u.origin))
+	if h.e.N > MaxWhole {
+		return gossip.SetOwn{Key: u.key, Value: value}
+	}
+	return gossip.SetShared{Key: u.key, Value: value}
+}
+
+// shows reports whether a view has an update.
+func (h *hall) shows(view *gossip.View, u *coreUpdate) bool {
+	if h.e.N > MaxWhole {
+		_, ok := view.Own(member(int(u.origin)).ID, u.key)
+		return ok
+	}
+	_, _, ok := view.Shared(u.key)
+	return ok
 }
 
 func (h *hall) pass(until time.Time, interrupted func() bool) bool {
@@ -293,7 +311,7 @@ func (h *hall) look(now time.Time, who int32, view *gossip.View) {
 		if u.got[who].round > 0 || u.written.After(now) {
 			continue
 		}
-		if _, _, ok := view.Shared(u.key); !ok {
+		if !h.shows(view, u) {
 			continue
 		}
 		u.got[who] = arrival{now.Sub(coreStart), h.round(now, who, u)}
