@@ -8,8 +8,8 @@ import (
 
 // Answers to rumors. Who was handed an interval acknowledges it at once and owes its result: how many members in it
 // have the payload, a hash of their ids, and who is missing. A node that is alone in its interval sends the result
-// in place of the receipt. Others send it when all their parts are done, and again until it is settled. At the
-// origin the results add up to "the cluster has converged on this".
+// in place of the receipt. Others send it when all their parts are done, and again until it is settled; or, if it is
+// lazy, once, and again when they are reminded. At the origin the results add up to "the cluster has converged on this".
 
 // acknowledge sends a receipt.
 func (c *Core) acknowledge(w *walk, d duty) {
@@ -22,7 +22,7 @@ func (c *Core) sendResult(w *walk, d *duty) {
 	leaf := !slices.ContainsFunc(w.parts, func(p part) bool { return d.span.overlaps(p.span) })
 	d.tries++
 	d.due = c.now.Add(c.retryOf(w))
-	if leaf || d.tries > maxTries || !w.rest.IsZero() {
+	if leaf || w.flags&flagLazy != 0 || d.tries > maxTries || !w.rest.IsZero() {
 		d.settled, d.due = true, time.Time{}
 	}
 	if d.tries > maxTries {
@@ -189,7 +189,7 @@ func (c *Core) receiveAnswer(from Peer, p Packet, a answer) {
 	w.silent = slices.DeleteFunc(w.silent, func(i int32) bool { return int(i) == sender })
 	if !a.done {
 		open.state = partReceived
-		open.due = c.now.Add(patience * c.retryOf(w))
+		open.due = c.now.Add(c.patienceWith(w, open))
 		if sender >= open.from && sender < open.to {
 			open.delegate = sender
 		}
@@ -202,6 +202,15 @@ func (c *Core) receiveAnswer(from Peer, p Packet, a answer) {
 		c.compareWith(p.Sender)
 	}
 	c.step(w)
+}
+
+// patienceWith is how long a delegator waits for a result before it asks how it stands.
+func (c *Core) patienceWith(w *walk, p *part) time.Duration {
+	if w.flags&flagLazy != 0 { // every level below takes its time to answer
+		levels, _ := rounds(p.to-p.from, c.cfg.Fanout)
+		return time.Duration(2+2*levels) * c.retryOf(w)
+	}
+	return patience * c.retryOf(w)
 }
 
 // agrees reports whether the delegate saw the members that this node sees in the part.

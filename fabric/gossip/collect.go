@@ -12,7 +12,7 @@ const (
 	// slotTicks is the length of a slot in Ticks.
 	slotTicks = 5
 	// directWrites is how many writes per slot, by all members together, are spread each in a rumor of its own.
-	directWrites = 8
+	directWrites = 4
 	// maxCollected is how many bytes of payload a collector puts into one rumor: a datagram.
 	maxCollected = MaxDatagram - headerBytes - 96
 	// maxRiders is how many batches it puts into one.
@@ -50,7 +50,6 @@ type collection struct {
 	payload payload
 	riders  []*walk
 	at      time.Time // when it goes out; zero: there is nothing
-	last    time.Time // when one went out
 }
 
 // urgent reports whether the payload is news of membership.
@@ -110,14 +109,11 @@ func (c *Core) collect(w *walk) bool {
 		return false
 	}
 	next := &c.collection
-	if len(next.riders) == maxRiders || next.payload.size+w.payload.size > maxCollected {
+	if len(next.riders) == maxRiders || len(next.riders) > 0 && next.riders[0].slot != w.slot || next.payload.size+w.payload.size > maxCollected {
 		c.flushCollection()
 	}
 	if len(next.riders) == 0 {
-		next.at = c.now
-		if earliest := next.last.Add(c.cfg.Tick); earliest.After(c.now) && !next.last.After(c.now) {
-			next.at = earliest
-		}
+		next.at = c.nextCollection(w.slot)
 	}
 	next.payload.own = append(next.payload.own, w.payload.own...)
 	next.payload.shared = append(next.payload.shared, w.payload.shared...)
@@ -127,15 +123,27 @@ func (c *Core) collect(w *walk) bool {
 	return true
 }
 
+// nextCollection is when the collector of a slot makes its next rumor: when a Tick of the slot has ended, by the
+// clock as slots are, and what was handed over in it had time to arrive.
+func (c *Core) nextCollection(slot uint64) time.Time {
+	tick := c.cfg.Tick
+	arrival := tick / 10
+	at := c.now.Add(tick - time.Duration((c.now.UnixNano()-arrival.Nanoseconds())%tick.Nanoseconds()))
+	if c.slotAt(at.Add(-tick)) < slot && c.slotAt(at) == slot {
+		at = at.Add(tick)
+	}
+	return at
+}
+
 // flushCollection sends what was collected as one rumor.
 func (c *Core) flushCollection() {
 	batch := c.collection
-	c.collection = collection{last: c.now}
+	c.collection = collection{}
 	if len(batch.riders) == 0 {
 		return
 	}
 	c.metrics.RumorsStarted++
-	w := c.begin(rumor{id: c.nextRumor(), slot: c.slot(), flags: flagLazy, payload: &batch.payload})
+	w := c.begin(rumor{id: c.nextRumor(), slot: batch.riders[0].slot, flags: flagLazy, payload: &batch.payload})
 	w.riders = batch.riders
 	c.cover(w, wholeSpan)
 	c.step(w)

@@ -122,8 +122,10 @@ func (t *timers) Pop() any {
 }
 
 // slot is the present time slot: rumors of one slot share an order.
-func (c *Core) slot() uint64 {
-	return uint64(max(c.now.UnixMilli(), 0)) / uint64(max(slotTicks*c.cfg.Tick.Milliseconds(), 1))
+func (c *Core) slot() uint64 { return c.slotAt(c.now) }
+
+func (c *Core) slotAt(at time.Time) uint64 {
+	return uint64(max(at.UnixMilli(), 0)) / uint64(max(slotTicks*c.cfg.Tick.Milliseconds(), 1))
 }
 
 // start sends a batch of our own writes to everybody.

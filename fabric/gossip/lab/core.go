@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/egalcluster/egal/fabric/gossip"
@@ -13,17 +14,20 @@ import (
 	"github.com/egalcluster/egal/internal/wire"
 )
 
-// Times of the simulated cores. A round is one Tick of theirs; links are much faster, so that a part that is lost is
-// handed out again, after the core's own retry timeout, within the round.
+// Times of the simulated cores. Links are much faster than their Tick, so that a part that is lost is handed out again,
+// after the core's own retry timeout, within the Tick.
 const (
 	coreTick    = 100 * time.Millisecond
 	coreLatency = time.Millisecond
 	// quietRounds without a packet are silence: no timeout of a rumor is as long.
 	quietRounds = 20
-	// restlessRounds is after how many rounds without news a run ends that does not fall silent.
+	// restlessRounds is after how many rounds without news a run ends that does not fall silent; one that sends to
+	// everybody, K in a round, gets as many more as that takes.
 	restlessRounds = 200
-	// never is a time between probes that is never over: cores of the lab spread rumors and do nothing else.
-	never = 1000 * time.Hour
+	// never is a time between probes that is never over: cores of the lab spread rumors and do nothing else, but when
+	// views lack members. Then nobody is unreachable after so few misses.
+	never    = 1000 * time.Hour
+	unshaken = 1 << 30
 	// manyViews is how many different views there are at most when views lack members.
 	manyViews = 64
 )
@@ -35,10 +39,24 @@ type coreUpdate struct {
 	key     string
 	origin  int32
 	written time.Time
-	got     []bool // by member
+	got     []arrival // by member
 	reached int
-	last    time.Time // when the latest member got it
-	told    bool      // the writer was told who has it
+	rounds  int32 // the most of all members
+	told    bool  // the writer was told who has it
+}
+
+// arrival is how an update came to a member. A hop takes a round, and so does every Tick that the sender had had the
+// update for before it sent it: a member that tells K others per Tick tells the first in the round after its own. This
+// is how rounds are counted for the other schemes, whose members pass on at the next round what they got in one.
+type arrival struct {
+	at    time.Duration // since the start
+	round int32         // the writer has round 1; 0: has it not
+}
+
+// flight is a packet on its way.
+type flight struct {
+	from int32
+	sent time.Time
 }
 
 // hall is a simulated cluster of real cores.
@@ -50,8 +68,7 @@ type hall struct {
 	cores   []*gossip.Core // nil: dead
 	updates []*coreUpdate
 	open    []*coreUpdate // those that somebody lacks
-	changed []int32       // members whose view has changed since it was last looked at
-	when    []time.Time   // by member: when it has; zero: it has not
+	flights [][]flight    // by receiver: packets sent in the last coreLatency
 	packets uint64
 	bytes   uint64
 	at      tally // when the last update was everywhere
@@ -84,22 +101,32 @@ func runCores(e Experiment, seed uint64, interrupted func() bool) (Outcome, bool
 		}
 		written := e.Updates == 1 || round >= StreamRounds
 		silent := h.world.Now().Sub(h.sentAt) >= quietRounds*coreTick
-		if written && (silent || len(h.open) == 0 && h.world.Now().Sub(h.newsAt) >= restlessRounds*coreTick) {
+		if written && (silent || h.world.Now().Sub(h.newsAt) >= h.patience()) {
 			return h.outcome(window, round, silent), true
 		}
 	}
 }
 
+// patience is how long a run may go on without news.
+func (h *hall) patience() time.Duration {
+	rounds := restlessRounds
+	if h.e.Scheme == SchemeCoreLiteral {
+		rounds += h.e.N / h.e.K
+	}
+	return time.Duration(rounds) * coreTick
+}
+
 func newHall(e Experiment, seed uint64) (*hall, error) {
 	f := newField(e, seed) // the same members are dead as for the other schemes
 	h := &hall{
-		e: e, alive: f.alive, live: f.live, cores: make([]*gossip.Core, e.N), when: make([]time.Time, e.N), sentAt: coreStart, newsAt: coreStart,
+		e: e, alive: f.alive, live: f.live, cores: make([]*gossip.Core, e.N), flights: make([][]flight, e.N), sentAt: coreStart, newsAt: coreStart,
 		world: sim.New[gossip.Peer, gossip.Message, gossip.Event](sim.Options{
 			Seed: seed, Start: coreStart, Link: sim.Link{Latency: coreLatency, Loss: e.Loss / 100},
 		}),
 	}
 	h.world.Transcode(h.transcode)
 	h.world.Reliable(func(m gossip.Message) bool { p, ok := m.(gossip.Packet); return ok && p.Reliable() })
+	h.world.OnSend(h.takeOff)
 	h.world.OnNotify(h.notice)
 	views := h.makeViews(f.views)
 	orders := &gossip.Orders{}
@@ -111,9 +138,11 @@ func newHall(e Experiment, seed uint64) (*hall, error) {
 		m := member(i)
 		config := gossip.Config{
 			ID: m.ID, Boot: m.Boot, Generation: m.Generation, Seed: wire.Mix64(seed ^ uint64(i)<<20), Addr: m.Addr, Fanout: e.K,
-			Strategy: strategy, Tick: coreTick, Stepwise: true, ProbeInterval: never, ExchangeInterval: never, View: views[i%len(views)],
+			Strategy: strategy, Tick: coreTick, Stepwise: true, View: views[i%len(views)], ProbeMisses: unshaken, ProbeInterval: never, ExchangeInterval: never,
 		}
-		if len(views) == 1 {
+		if e.Missing > 0 {
+			config.ProbeInterval = 0 // anti-entropy, which finds who is missing, hangs on probes
+		} else {
 			config.Orders = orders
 		}
 		core, err := gossip.New(config, coreStart)
@@ -169,14 +198,26 @@ func (h *hall) transcode(m gossip.Message) gossip.Message {
 		return m
 	}
 	encoded := gossip.Encode(nil, p)
-	h.packets++
-	h.bytes += uint64(len(encoded))
-	h.sentAt = h.world.Now()
+	if h.e.Missing == 0 || !onlyProbes(p) {
+		h.packets++
+		h.bytes += uint64(len(encoded))
+		h.sentAt = h.world.Now()
+	}
 	decoded, err := gossip.Decode(encoded)
 	if err != nil {
 		return m // a packet that nobody can read: its receiver drops the empty body
 	}
 	return decoded
+}
+
+// onlyProbes reports whether a packet belongs to the failure detector alone.
+func onlyProbes(p gossip.Packet) bool {
+	for text := range strings.SplitSeq(p.String(), "; ") {
+		if text != "probe" && text != "ack" {
+			return false
+		}
+	}
+	return true
 }
 
 // writeRound makes the updates of a round: a single one at its beginning, several at random moments of it.
@@ -190,7 +231,7 @@ func (h *hall) writeRound(writers *rand.Rand) {
 		if h.e.Updates > 1 {
 			at = at.Add(time.Duration(writers.Int64N(int64(coreTick))))
 		}
-		u := &coreUpdate{key: "u" + strconv.Itoa(len(h.updates)), origin: int32(origin), written: at, got: make([]bool, h.e.N)}
+		u := &coreUpdate{key: "u" + strconv.Itoa(len(h.updates)), origin: int32(origin), written: at, got: make([]arrival, h.e.N)}
 		h.updates, h.open = append(h.updates, u), append(h.open, u)
 	}
 	slices.SortStableFunc(h.updates, func(a, b *coreUpdate) int { return a.written.Compare(b.written) })
@@ -205,10 +246,28 @@ func (h *hall) run(until time.Time, interrupted func() bool) bool {
 		if !h.pass(u.written, interrupted) {
 			return false
 		}
-		value := binary.LittleEndian.AppendUint64(nil, uint64(u.origin))
-		h.world.Inject(member(int(u.origin)).Addr, gossip.SetShared{Key: u.key, Value: value})
+		h.world.Inject(member(int(u.origin)).Addr, h.write(u))
 	}
 	return h.pass(until, interrupted)
+}
+
+// write is the request for an update: a shared key, or where members alone fill the shared map an own one.
+func (h *hall) write(u *coreUpdate) gossip.Message {
+	value := binary.LittleEndian.AppendUint64(nil, uint64(u.origin))
+	if h.e.N > MaxWhole {
+		return gossip.SetOwn{Key: u.key, Value: value}
+	}
+	return gossip.SetShared{Key: u.key, Value: value}
+}
+
+// shows reports whether a view has an update.
+func (h *hall) shows(view *gossip.View, u *coreUpdate) bool {
+	if h.e.N > MaxWhole {
+		_, ok := view.Own(member(int(u.origin)).ID, u.key)
+		return ok
+	}
+	_, _, ok := view.Shared(u.key)
+	return ok
 }
 
 func (h *hall) pass(until time.Time, interrupted func() bool) bool {
@@ -221,52 +280,73 @@ func (h *hall) pass(until time.Time, interrupted func() bool) bool {
 			next = until
 		}
 		h.world.RunUntil(next)
-		h.look()
 	}
 	return true
+}
+
+// takeOff notes a packet.
+func (h *hall) takeOff(now time.Time, from, to gossip.Peer, _ gossip.Message) {
+	receiver := indexOf(to)
+	under := h.flights[receiver]
+	for len(under) > 0 && now.Sub(under[0].sent) > coreLatency {
+		under = under[1:]
+	}
+	h.flights[receiver] = append(under, flight{indexOf(from), now})
 }
 
 // notice takes what cores report.
 func (h *hall) notice(now time.Time, at gossip.Peer, e gossip.Event) {
 	switch e := e.(type) {
 	case gossip.ViewChanged:
-		who := indexOf(at)
-		if h.when[who].IsZero() {
-			h.changed = append(h.changed, who)
-		}
-		h.when[who] = now
+		h.look(now, indexOf(at), e.View)
 	case gossip.Converged:
-		h.look()
 		h.judge(now, indexOf(at), e)
 	}
 }
 
-// look notes which updates have come to the members whose views have changed.
-func (h *hall) look() {
+// look notes which updates have come to a member.
+func (h *hall) look(now time.Time, who int32, view *gossip.View) {
 	whole := false
-	for _, who := range h.changed {
-		now, view := h.when[who], h.cores[who].View()
-		h.when[who] = time.Time{}
-		for _, u := range h.open {
-			if u.got[who] || u.written.After(now) {
-				continue
-			}
-			if _, _, ok := view.Shared(u.key); !ok {
-				continue
-			}
-			u.got[who] = true
-			u.reached++
-			if now.After(u.last) {
-				u.last, h.newsAt = now, now
-			}
-			whole = whole || u.reached == h.live
+	for _, u := range h.open {
+		if u.got[who].round > 0 || u.written.After(now) {
+			continue
 		}
+		if !h.shows(view, u) {
+			continue
+		}
+		u.got[who] = arrival{now.Sub(coreStart), h.round(now, who, u)}
+		u.rounds = max(u.rounds, u.got[who].round)
+		u.reached++
+		h.newsAt = now
+		whole = whole || u.reached == h.live
 	}
-	h.changed = h.changed[:0]
 	if whole {
 		h.open = slices.DeleteFunc(h.open, func(u *coreUpdate) bool { return u.reached == h.live })
 		h.at = h.sent()
 	}
+}
+
+// round is in which round an update has come to a member: by a packet of somebody who had it that arrives right now, the
+// one of the earliest round if there are several. What came by other ways is counted by the time it took.
+func (h *hall) round(now time.Time, who int32, u *coreUpdate) int32 {
+	if who == u.origin {
+		return 1
+	}
+	best := int32(0)
+	for _, f := range h.flights[who] {
+		from := u.got[f.from]
+		if from.round == 0 || now.Sub(f.sent) != coreLatency || f.sent.Sub(coreStart) < from.at {
+			continue
+		}
+		round := from.round + 1 + int32((f.sent.Sub(coreStart)-from.at)/coreTick)
+		if best == 0 || round < best {
+			best = round
+		}
+	}
+	if best == 0 {
+		best = 2 + int32(now.Sub(u.written)/coreTick)
+	}
+	return best
 }
 
 // judge compares what a writer is told with what is so: everybody it does not name has what it wrote, and whom it names
@@ -286,7 +366,7 @@ func (h *hall) judge(now time.Time, who int32, told gossip.Converged) {
 		}
 		u.told = true
 		for i := range int32(h.e.N) {
-			if !u.got[i] && !missing[i] {
+			if u.got[i].round == 0 && !missing[i] {
 				_, known := view.Member(member(int(i)).ID)
 				h.wrong = h.wrong || known
 			}
@@ -320,9 +400,8 @@ func (h *hall) outcome(window uint64, rounds int, silent bool) Outcome {
 		o.Reached += u.reached
 		told = told && u.told
 		if u.reached == h.live {
-			took := int((u.last.Sub(u.written) + coreTick - 1) / coreTick)
-			o.Rounds = append(o.Rounds, took)
-			longest = max(longest, took)
+			o.Rounds = append(o.Rounds, int(u.rounds)-1)
+			longest = max(longest, int(u.rounds)-1)
 		}
 	}
 	switch {
