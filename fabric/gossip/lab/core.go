@@ -141,7 +141,7 @@ func newHall(e Experiment, seed uint64) (*hall, error) {
 			Strategy: strategy, Tick: coreTick, Stepwise: true, View: views[i%len(views)], ProbeMisses: unshaken, ProbeInterval: never, ExchangeInterval: never,
 		}
 		if e.Missing > 0 {
-			config.ProbeInterval = 0 // anti-entropy, which finds who is missing, hangs on probes
+			config.ProbeInterval, config.ExchangeInterval = 0, 0 // anti-entropy finds who is missing
 		} else {
 			config.Orders = orders
 		}
