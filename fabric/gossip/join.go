@@ -68,7 +68,7 @@ func (c *Core) ask() {
 	slices.SortFunc(targets, Peer.Compare)
 	for _, to := range slices.Compact(targets) {
 		if to != c.cfg.Addr {
-			c.send(to, 0, joinRequest{own: c.self().whole(), whole: !c.restored || c.owners.count == 1})
+			c.send(to, 0, joinRequest{own: c.self().whole(), whole: !c.synced && (!c.restored || c.owners.count == 1)})
 		}
 	}
 	c.joining.source = NodeID{}
@@ -228,18 +228,16 @@ func (c *Core) receiveState(from Peer, p Packet, chunk stateChunk) {
 	switch {
 	case c.left:
 		return
-	case c.synced:
-		if c.root() != before {
-			c.haveNews()
-		}
-		return
-	case !chunk.last:
+	case !chunk.last && !c.synced:
 		c.askForMore(from, p, chunk.next)
 		return
+	case !c.synced:
+		c.arrive()
+		c.settle()
+	case c.root() != before:
+		c.haveNews()
 	}
-	c.arrive()
-	c.settle()
-	if c.root() != chunk.root {
+	if chunk.last && c.root() != chunk.root {
 		c.compare(partner{p.Sender, from, p.Boot})
 	}
 }

@@ -157,7 +157,7 @@ func (m digests) append(b []byte) []byte {
 }
 
 // digestsBytes is an upper bound of digests that name nothing.
-const digestsBytes = 1 + buckets/8 + 2 + 2*varintBytes
+const digestsBytes = 1 + buckets/8 + 2 + 2*countBytes
 
 func (m digests) size() int {
 	size := digestsBytes
@@ -205,11 +205,14 @@ func (m fill) append(b []byte) []byte {
 	return b
 }
 
-// fillBytes is an upper bound of a fill that brings and wants nothing.
-const fillBytes = 1 + 4*varintBytes
+// fillBytes is an upper bound of a fill that brings and wants nothing, countBytes one of the count of a list.
+const (
+	fillBytes  = 1 + 4*countBytes
+	countBytes = 3
+)
 
 func (m fill) size() int {
-	size := fillBytes - varintBytes + sharedListSize(m.shared)
+	size := fillBytes + sharedListSize(m.shared) - varintSize(len(m.shared))
 	for _, d := range m.deltas {
 		size += deltaSize(d)
 	}

@@ -42,6 +42,12 @@ func samples() []Packet {
 		joinRefusal{ReasonNoCluster},
 		stateChunk{root: 1, last: true, next: position{sectionShared, 7, "k"}, owners: []delta{whole}, shared: list},
 		stateChunk{},
+		roots{1, math.MaxUint64},
+		sums{section: sectionShared, salt: 7, list: [buckets]uint32{1, 2, buckets - 1: math.MaxUint32}},
+		digests{covered: bucketSet{1, 0, 0, math.MaxUint64}, more: true, owners: []ownerDigest{{nodeID(1), 3, 7}, {nodeID(2), maxCounter, 0}}},
+		digests{section: sectionShared, partial: true, shared: []sharedDigest{{"k", 9, nodeID(2)}, {"gone", maxStamp - 1, nodeID(1)}}},
+		fill{more: true, deltas: []delta{part, whole}, shared: list, owners: []ownerDigest{{nodeID(1), 0, 0}}, keys: []sharedKey{"k", "gone"}},
+		fill{},
 	} {
 		packets = append(packets, Packet{Cluster: testCluster, Sender: nodeID(1), Generation: 3, Boot: 1, ReceiverBoot: 2, bodies: []body{b}})
 	}

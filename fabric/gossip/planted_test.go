@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 // The checkers are tested by planted bugs: each must turn one of them red.
@@ -58,6 +59,66 @@ func alterBodies(p Packet, change func(body) body) Packet {
 		p.bodies[i] = change(p.bodies[i])
 	}
 	return p
+}
+
+// alterAll changes every body of a packet.
+func alterAll(m Message, change func(body) body) Message {
+	if p, ok := m.(Packet); ok {
+		return alterBodies(p, change)
+	}
+	return m
+}
+
+// alterFills makes a planted bug out of a change to everything that comparisons bring.
+func alterFills(change func(*fill)) func(Message) Message {
+	return func(m Message) Message {
+		return alterAll(m, func(b body) body {
+			if f, ok := b.(fill); ok {
+				f.deltas = slices.Clone(f.deltas)
+				change(&f)
+				return f
+			}
+			return b
+		})
+	}
+}
+
+// onlyByComparing lets a cluster agree without the help of rumors.
+func onlyByComparing(t complainer, alter func(Message) Message) {
+	c := newCluster(t, 1, calm)
+	c.form(3)
+	c.converge(time.Second)
+	c.alter = func(m Message) Message { return alter(withoutPayload(m)) }
+	c.tell(c.nodes[1], SetOwn{"k", []byte("v")})
+	c.run(5 * time.Millisecond)
+	c.converge(5 * time.Second)
+	c.checkAgreement()
+}
+
+// comeBack lets a node be away for so long that what was deleted meanwhile is forgotten.
+func comeBack(t complainer, alter func(Message) Message) {
+	c := newCluster(t, 1, calm)
+	c.alter = alter
+	c.config = Config{ProbeInterval: 30 * time.Second, ExchangeInterval: 30 * time.Second}
+	c.form(3)
+	c.converge(time.Second)
+	c.tell(c.nodes[0], SetOwn{"gone", []byte("v")})
+	c.run(time.Second)
+	c.partition(2)
+	c.tell(c.nodes[0], DeleteOwn{"gone"})
+	c.run(TombstoneLife + 2*time.Minute)
+	c.world.Heal()
+	c.converge(10 * time.Minute)
+	c.checkAgreement()
+	if resets := c.nodes[2].core.metrics.Resets; resets != 1 {
+		t.Fatalf("%d resets", resets)
+	}
+}
+
+// The same stories end well without a bug.
+func TestWhatPlantedBugsSpoil(t *testing.T) {
+	onlyByComparing(t, func(m Message) Message { return m })
+	comeBack(t, nil)
 }
 
 func TestPlantedBugsAreFound(t *testing.T) {
@@ -132,6 +193,41 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				return b
 			})
 		})},
+		{"deltas cut in the order of keys", simulate(alterFills(func(f *fill) {
+			for i := range f.deltas {
+				if d := &f.deltas[i]; len(d.entries) > 1 {
+					d.entries = d.entries[:1]
+				}
+			}
+		}))},
+		{"tombstones that are gone without anybody knowing", func() {
+			comeBack(recorder{}, alterFills(func(f *fill) {
+				for i := range f.deltas {
+					f.deltas[i].collected = 0
+				}
+			}))
+		}},
+		{"deletions that do not travel", simulate(alterFills(func(f *fill) {
+			for i := range f.deltas {
+				f.deltas[i].entries = slices.DeleteFunc(f.deltas[i].entries, func(e entry) bool { return e.deleted })
+			}
+		}))},
+		{"a bucket that is never compared", func() {
+			bucket := nodeID(2).bucket()
+			onlyByComparing(recorder{}, func(m Message) Message {
+				return alterAll(m, func(b body) body {
+					if d, ok := b.(digests); ok && d.section == sectionOwners {
+						d.covered[bucket/64] &^= 1 << (bucket % 64)
+						d.owners = slices.DeleteFunc(slices.Clone(d.owners), func(d ownerDigest) bool { return d.id.bucket() == bucket })
+						return d
+					}
+					return b
+				})
+			})
+		}},
+		{"wishes that are not granted", func() {
+			onlyByComparing(recorder{}, alterFills(func(f *fill) { f.deltas, f.owners = nil, nil }))
+		}},
 		{"a merge without tie-break", func() {
 			checkMergeLaws(recorder{}, func(a, b *shared) bool { return a.stamp > b.stamp })
 		}},

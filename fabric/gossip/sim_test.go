@@ -77,6 +77,9 @@ func play(t complainer, seed uint64, alter func(Message) Message) (played swarm)
 	c := newCluster(t, seed, bad)
 	c.alter = alter
 	c.config.Fanout = 1 + choose.IntN(4)
+	if choose.IntN(3) == 0 {
+		c.config.ProbeInterval = 0 // the default
+	}
 	size := 2 + choose.IntN(5)
 	if choose.IntN(8) == 0 {
 		size = 12 + choose.IntN(8) // large enough for monitors on the ring
@@ -109,10 +112,10 @@ func (c *cluster) disturb(choose *rand.Rand, played *swarm) {
 	switch action {
 	case 0, 1:
 		played.Writes++
-		c.tell(n, SetOwn{Key: fmt.Sprint("own", choose.IntN(4)), Value: fmt.Append(nil, choose.IntN(100))})
+		c.tell(n, SetOwn{Key: fmt.Sprint("own", choose.IntN(4)), Value: someValue(choose)})
 	case 2, 3:
 		played.Writes++
-		c.tell(n, SetShared{Key: fmt.Sprint("shared", choose.IntN(4)), Value: fmt.Append(nil, choose.IntN(100))})
+		c.tell(n, SetShared{Key: fmt.Sprint("shared", choose.IntN(4)), Value: someValue(choose)})
 	case 4:
 		played.Writes++
 		c.tell(n, DeleteShared{Key: fmt.Sprint("shared", choose.IntN(4))})
@@ -146,6 +149,18 @@ func (c *cluster) disturb(choose *rand.Rand, played *swarm) {
 			c.crash(n)
 		}
 	}
+}
+
+// someValue is small, or now and then so large that a few of them need many datagrams or a stream.
+func someValue(choose *rand.Rand) []byte {
+	value := fmt.Append(nil, choose.IntN(100))
+	switch choose.IntN(8) {
+	case 0:
+		value = append(value, make([]byte, choose.IntN(900))...)
+	case 1:
+		value = append(value, make([]byte, choose.IntN(MaxValue-10))...)
+	}
+	return value
 }
 
 // partition cuts the first count nodes off from the rest, in both directions.
