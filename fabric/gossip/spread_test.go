@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -48,8 +47,6 @@ func standingWith(t complainer, seed uint64, n int, link sim.Link, configure fun
 	}
 	return w, cores
 }
-
-func newChooser(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 77)) }
 
 // The number: at no loss, exactly n-1 payloads in ceil(log_{k+1} n) rounds, and nobody gets one twice.
 func TestEveryMemberGetsAnUpdateExactlyOnceInTheFewestRounds(t *testing.T) {
