@@ -45,8 +45,8 @@ type coreUpdate struct {
 	told    bool  // the writer was told who has it
 }
 
-// arrival is how an update came to a member. A hop takes a round, and so does every Tick that the sender had had the
-// update for before it sent it: a member that tells K others per Tick tells the first in the round after its own. This
+// arrival is how an update came to a member. A hop takes a round, and so does every Tick for which the sender
+// kept the update before it sent it: a member that tells K others per Tick tells the first in the round after its own. This
 // is how rounds are counted for the other schemes, whose members pass on at the next round what they got in one.
 type arrival struct {
 	at    time.Duration // since the start

@@ -97,14 +97,12 @@ func (f *field) has(s *spread, member int32) bool {
 	return at != 0 && int(at) <= f.round
 }
 
-// deliver gives the update to a live member; it reports whether that is news.
-func (f *field) deliver(s *spread, to int32) bool {
-	if s.got[to] != 0 {
-		return false
+// deliver gives the update to a live member, who may have it.
+func (f *field) deliver(s *spread, to int32) {
+	if s.got[to] == 0 {
+		s.got[to] = int32(f.round + 1)
+		s.reached++
 	}
-	s.got[to] = int32(f.round + 1)
-	s.reached++
-	return true
 }
 
 // send counts a packet, with so many copies of updates in so many bytes, and reports whether it arrives.
