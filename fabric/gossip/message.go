@@ -117,7 +117,8 @@ type Converged struct {
 }
 
 // Gathered answers a Gather. Count members said yes, this node included if it does; Xor combines the hashes of their
-// ids, and Min is the least version any of them holds of the owner (for a question about the view: 1). Missing are
+// ids, and Min is the least version of the owner that a member which answered holds (for a question about the view:
+// 1). Missing are
 // those that said no, or nothing; at most maxNaysayers are named.
 type Gathered struct {
 	Request uint64

@@ -33,6 +33,7 @@ func standingWith(t complainer, seed uint64, n int, link sim.Link, configure fun
 	for i := range n {
 		cfg := Config{
 			ID: nodeID(i), Boot: BootID(i + 1), Generation: 1, Seed: seed<<32 + uint64(i), Addr: addrOf(i, 0), View: view, Orders: orders,
+			ExchangeInterval: 1000 * time.Hour, // what arrives, arrives by rumor
 		}
 		configure(&cfg)
 		core, err := New(cfg, simStart)
