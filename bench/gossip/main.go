@@ -44,7 +44,7 @@ func simulated(table *report.Table, largest int, seed uint64) error {
 		if err := e.Validate(); err != nil {
 			return err
 		}
-		outcome, _ := lab.Run(e, seed, func() bool { return false })
+		outcome, _ := lab.Run(e, seed, lab.Watch{})
 		row := lab.Summarize(e, []lab.Outcome{outcome})
 		table.Add("simulated: payloads of a write", outcome.Payloads, "payloads", n-1, n)
 		table.Add("simulated: rounds of a write", row.RoundsMax, "rounds", rounds(n), n)

@@ -33,14 +33,14 @@ func real(ctx context.Context, table *report.Table, writes int, idle time.Durati
 
 func realOf(ctx context.Context, table *report.Table, n, writes int, idle time.Duration) (err error) {
 	var nodes []*fabric.Fabric
-	defer func() {
+	defer func() { //nolint:contextcheck // closing waits for whatever the context says
 		var closing sync.WaitGroup
 		failed := make([]error, len(nodes))
 		for i, node := range nodes {
 			closing.Go(func() { failed[i] = node.Close() })
 		}
 		closing.Wait()
-		err = errors.Join(append(failed, err)...)
+		err = errors.Join(err, errors.Join(failed...))
 	}()
 	var seed string
 	for i := range n {
@@ -65,14 +65,14 @@ func realOf(ctx context.Context, table *report.Table, n, writes int, idle time.D
 	}
 	table.Add("real: all start at once, until everybody shows everybody up", float64(time.Since(begin).Microseconds())/1000, "ms", nil, n)
 
-	before := sent(nodes)
+	before := sent(ctx, nodes)
 	pause(ctx, idle)
-	after := sent(nodes)
+	after := sent(ctx, nodes)
 	seconds := idle.Seconds() * float64(n)
 	table.Add("real: idle", float64(after.bytes-before.bytes)/seconds, "bytes/s per node", idleTarget(n), n)
 
 	var took []time.Duration
-	payloads := -sent(nodes).payloads
+	payloads := -sent(ctx, nodes).payloads
 	for i := range writes {
 		pause(ctx, between)
 		key, value := "bench", fmt.Sprint(i)
@@ -82,7 +82,7 @@ func realOf(ctx context.Context, table *report.Table, n, writes int, idle time.D
 		}
 		took = append(took, last)
 	}
-	payloads += sent(nodes).payloads
+	payloads += sent(ctx, nodes).payloads
 	milliseconds := func(p int) float64 { return float64(report.Percentile(took, p).Microseconds()) / 1000 }
 	target := "under 30"
 	if n <= 3 {
@@ -155,9 +155,9 @@ func up(v *gossip.View) (count int) {
 // counters are what nodes have sent.
 type counters struct{ bytes, payloads int64 }
 
-func sent(nodes []*fabric.Fabric) (sum counters) {
+func sent(_ context.Context, nodes []*fabric.Fabric) (sum counters) {
 	for _, node := range nodes {
-		m := node.Metrics().Gossip
+		m := node.Metrics().Gossip //nolint:contextcheck // counters are there whatever the context says
 		sum.bytes += int64(m.BytesSent)
 		sum.payloads += int64(m.PayloadsSent)
 	}

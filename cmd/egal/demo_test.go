@@ -58,6 +58,18 @@ func TestAChangeReachesEveryNode(t *testing.T) {
 		`node-1 X = 2, written .*\n +node-2 X = 2, written .*\n +node-3 X = 2`)
 }
 
+// Everybody sends to everybody, or everybody is sent to once and answers once.
+func TestTheLiteralRuleTakesMoreMessages(t *testing.T) {
+	for strategy, line := range map[string]string{
+		"inr":     `\n  4 messages on the wire: 2 with the change, 2 answers \(--gossip inr\)\n`,
+		"literal": `\n  6 messages on the wire: 6 with the change, 0 answers \(--gossip literal\)\n`,
+	} {
+		in := func(w *world) { w.in = strings.NewReader(`\set X 3`) }
+		got := egalWith(t, in, "demo", "--ports", ports(t), "--web-listen", "127.0.0.1:0", "--gossip", strategy)
+		contains(t, got.out, line)
+	}
+}
+
 func TestAKilledNodeComesBackAsTheSame(t *testing.T) {
 	got := script(t, `\kill 3`, `\status`, `\kill 3`, `\get X`, `\restart 3`, `\status`)
 	contains(t, got.out,

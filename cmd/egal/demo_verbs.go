@@ -156,7 +156,7 @@ func (d *demo) set(ctx context.Context, arguments []string) error {
 		_, before[n.process()], _ = n.process().Fabric().View().Shared(key)
 	}
 	var failed error
-	beforeTraffic := d.traffic()
+	earlier := d.silence(ctx) // so that what is counted below belongs to this change
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	from := time.Now()
@@ -185,7 +185,7 @@ func (d *demo) set(ctx context.Context, arguments []string) error {
 			d.say("  %s after %s", n.name, milliseconds(took[at]))
 		}
 	}
-	sent := d.silence(ctx).minus(beforeTraffic)
+	sent := d.silence(ctx).minus(earlier)
 	d.say("  %d messages on the wire: %d with the change, %d answers (--gossip %s)", sent.payloads+sent.answers, sent.payloads, sent.answers, d.gossip)
 	return nil
 }
@@ -198,9 +198,9 @@ func (t traffic) minus(before traffic) traffic {
 }
 
 // traffic is what the nodes that run have sent so far.
-func (d *demo) traffic() (sum traffic) {
+func (d *demo) traffic(context.Context) (sum traffic) {
 	for _, n := range d.up() {
-		m := n.process().Metrics().Fabric.Gossip
+		m := n.process().Metrics().Fabric.Gossip //nolint:contextcheck // counters are there whatever the context says
 		sum.payloads += m.PayloadsSent
 		sum.answers += m.ReceiptsSent + m.DoneSent
 	}
@@ -213,13 +213,13 @@ func (d *demo) silence(ctx context.Context) traffic {
 	defer cancel()
 	look := time.NewTicker(quiet)
 	defer look.Stop()
-	for last := d.traffic(); ; {
+	for last := d.traffic(ctx); ; {
 		select {
 		case <-look.C:
 		case <-ctx.Done():
 			return last
 		}
-		now := d.traffic()
+		now := d.traffic(ctx)
 		if now == last {
 			return now
 		}

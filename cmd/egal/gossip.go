@@ -174,32 +174,33 @@ func percentage(text string) (float64, error) {
 // measure plays all experiments, and tells on stderr how far it has come and how fast the cores were simulated.
 func (w *world) measure(ctx context.Context, experiments []lab.Experiment, f labFlags) ([]lab.Row, error) {
 	var rows []lab.Row
-	var events uint64
-	var spent time.Duration
+	var speed stopwatch
 	for i, e := range experiments {
 		w.progress("%d of %d: %s n=%d k=%d loss=%g dead=%g missing=%g updates=%d", i+1, len(experiments), e.Scheme, e.N, e.K, e.Loss, e.Dead, e.Missing, e.Updates)
-		begin := processorTime()
-		outcomes, err := play(ctx, e, f)
+		outcomes, err := play(ctx, e, f, &speed)
 		if err != nil {
 			return nil, err
-		}
-		before := events
-		for _, o := range outcomes {
-			events += o.Events
-		}
-		if events > before {
-			spent += processorTime() - begin
 		}
 		rows = append(rows, lab.Summarize(e, outcomes))
 	}
 	if w.errTTY {
 		fmt.Fprint(w.err, "\r\x1b[K")
 	}
-	if events > 0 {
-		fmt.Fprintf(w.err, "%d events of cores in %.2f CPU-seconds: %.2f million per second\n", events, spent.Seconds(), float64(events)/1e6/max(spent.Seconds(), 1e-9))
+	if speed.events > 0 {
+		fmt.Fprintf(w.err, "%d events of cores in %.2f CPU-seconds: %.2f million per second\n", speed.events, speed.spent.Seconds(), speed.millions())
 	}
 	return rows, nil
 }
+
+// stopwatch measures how fast cores are simulated: the processor time of this process, garbage collection included,
+// from when the members are there.
+type stopwatch struct {
+	events uint64
+	spent  time.Duration
+	began  time.Duration
+}
+
+func (s *stopwatch) millions() float64 { return float64(s.events) / 1e6 / max(s.spent.Seconds(), 1e-9) }
 
 // progress writes a line; on a terminal over the one before.
 func (w *world) progress(format string, args ...any) {
@@ -210,13 +211,15 @@ func (w *world) progress(format string, args ...any) {
 	fmt.Fprintf(w.err, format+"\n", args...)
 }
 
-// play plays an experiment with all seeds, as many at a time as there are processors. Very large ones go one by one:
-// each takes gigabytes.
-func play(ctx context.Context, e lab.Experiment, f labFlags) ([]lab.Outcome, error) {
+// play plays an experiment with all seeds, as many at a time as there are processors; but cores one by one: their time
+// is taken, and many of them take gigabytes.
+func play(ctx context.Context, e lab.Experiment, f labFlags, speed *stopwatch) ([]lab.Outcome, error) {
 	outcomes := make([]lab.Outcome, f.seeds)
 	workers := min(runtime.GOMAXPROCS(0), f.seeds)
-	if e.N > lab.MaxWhole {
+	watch := lab.Watch{Interrupted: func() bool { return ctx.Err() != nil }}
+	if e.Scheme.Production() {
 		workers = 1
+		watch.Began = func() { speed.began = processorTime() }
 	}
 	var taken atomic.Int64
 	var working sync.WaitGroup
@@ -227,7 +230,11 @@ func play(ctx context.Context, e lab.Experiment, f labFlags) ([]lab.Outcome, err
 				if seed >= f.seeds {
 					return
 				}
-				outcomes[seed], _ = lab.Run(e, f.seed+uint64(seed), func() bool { return ctx.Err() != nil })
+				outcomes[seed], _ = lab.Run(e, f.seed+uint64(seed), watch)
+				if e.Scheme.Production() {
+					speed.spent += processorTime() - speed.began
+					speed.events += outcomes[seed].Events
+				}
 			}
 		})
 	}

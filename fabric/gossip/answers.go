@@ -140,6 +140,12 @@ func (c *Core) has(p *payload) bool {
 // conclude reports the result of one of this node's own walks.
 func (c *Core) conclude(w *walk, total result) {
 	after := c.now.Sub(w.started)
+	for i := range w.roster.members { // nobody was asked to reach these
+		if m := &w.roster.members[i]; !m.Reachable && m.ID != c.cfg.ID && len(total.missing) < w.limit() {
+			total.missing = append(total.missing, m.ID)
+		}
+	}
+	slices.SortFunc(total.missing, NodeID.Compare)
 	if w.about != nil {
 		c.gathers--
 		c.report(Gathered{

@@ -100,74 +100,46 @@ func rounds(n, fanout int) (count, full int) {
 	return count, full
 }
 
-// kept is how many of n members, itself included, a holder keeps to itself when it hands over up to fanout parts:
-// as many as it can serve with one round less. Parts are full or single as far as that goes, so that most members
-// get a part of their own only, and answer once.
-func kept(n, fanout int) int {
+// sizes are those of the at most fanout+1 parts that n members are cut into, in order. Each can be served with one
+// round less than n. The parts are full or single as far as that goes, so that most members get a part of their own
+// only, and answer once.
+func sizes(n, fanout int) (list [MaxFanout + 1]int, count int) {
 	_, full := rounds(n, fanout)
-	return max(min(full, n-fanout), 1)
+	count = min(fanout+1, n)
+	for i := range count {
+		list[i] = min(full, n-(count-1-i))
+		n -= list[i]
+	}
+	return list, count
 }
 
 // cut hands out the members [from, to) of the order, which stand in the span s, but for the one at index self: at
-// most fanout parts per round, rounds in order. Where nothing of what is left is news, as done tells, it ends. With
-// self outside of the range, the whole is handed out in up to fanout+1 equal parts.
+// most fanout parts per round, rounds in order. It ends where done says so of what is left. With self outside of the
+// range it hands out all of it. Where the cuts are does not depend on self: whoever cuts an interval, with an equal
+// view, gets parts that lie within each other or apart.
 func (o *order) cut(from, to, self int, s span, fanout int, done func(span) bool, hand func(from, to int, part span)) {
-	for to-from > 0 {
-		count := to - from
-		var sizes [MaxFanout + 1]int
-		parts := 0
-		own := -1
-		if self < from || self >= to {
-			parts = min(fanout+1, count)
-			for i := range parts {
-				sizes[i] = (i+1)*count/parts - i*count/parts
+	for to-from > 1 || to-from == 1 && self != from {
+		list, count := sizes(to-from, fanout)
+		kept := part{}
+		at := from
+		for i := range count {
+			p := part{span: s, from: at, to: at + list[i]}
+			if i > 0 {
+				p.span.low = o.places[p.from]
 			}
-		} else {
-			if count == 1 {
-				return
+			if i < count-1 {
+				p.span.high = o.places[p.to] - 1
 			}
-			keep := kept(count, fanout)
-			_, full := rounds(count, fanout)
-			rest := count - keep
-			others := min(fanout, rest)
-			at := from
-			for i := range others {
-				if own < 0 && self < at+keep {
-					own, sizes[parts] = parts, keep
-					parts++
-				}
-				sizes[parts] = min(full, rest-(others-i-1))
-				rest -= sizes[parts]
-				at += sizes[parts]
-				parts++
-			}
-			if own < 0 {
-				own, sizes[parts] = parts, keep
-				parts++
-			}
-		}
-		at, first, last := from, from, to
-		var keptFrom, keptTo int
-		var keptSpan span
-		for i := range parts {
-			end := at + sizes[i]
-			part := s
-			if at > first {
-				part.low = o.places[at]
-			}
-			if end < last {
-				part.high = o.places[end] - 1
-			}
-			if i == own {
-				keptFrom, keptTo, keptSpan = at, end, part
+			if p.from <= self && self < p.to {
+				kept = p
 			} else {
-				hand(at, end, part)
+				hand(p.from, p.to, p.span)
 			}
-			at = end
+			at = p.to
 		}
-		if own < 0 || done(keptSpan) {
+		if kept.to == 0 || done(kept.span) {
 			return
 		}
-		from, to, s = keptFrom, keptTo, keptSpan
+		from, to, s = kept.from, kept.to, kept.span
 	}
 }

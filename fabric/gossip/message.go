@@ -104,7 +104,8 @@ type RumorID struct {
 }
 
 // Converged tells that one of this node's rumors has come to rest: every member of its view has the writes, except
-// those in Missing, which did not answer. Count counts those that have them, this node included.
+// those in Missing, which did not answer or were unreachable already; at most maxMissing are named. Count counts those
+// that have them, this node included.
 type Converged struct {
 	Rumor   RumorID
 	Count   int
@@ -116,8 +117,9 @@ type Converged struct {
 }
 
 // Gathered answers a Gather. Count members said yes, this node included if it does; Xor combines the hashes of their
-// ids, and Min is the least version any of them holds of the owner (for a question about the view: 1). Missing are
-// those that said no, or nothing.
+// ids, and Min is the least version of the owner that a member which answered holds (for a question about the view:
+// 1). Missing are
+// those that said no, or nothing; at most maxNaysayers are named.
 type Gathered struct {
 	Request uint64
 	Count   int

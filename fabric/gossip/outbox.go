@@ -60,9 +60,10 @@ func (c *Core) reply(flags uint8, to process, b body) {
 	}
 	for _, l := range c.outbox.late {
 		if l.to == to {
-			l.bodies = append(l.bodies, b)
-			if len(l.bodies) == maxBodies/2 {
-				l.due = c.now
+			if len(l.bodies) == maxBodies {
+				c.send(to.addr, to.boot, b)
+			} else {
+				l.bodies = append(l.bodies, b)
 			}
 			return
 		}
@@ -80,7 +81,7 @@ func (c *Core) nextSend() (at time.Time) {
 		at = c.outbox.late[0].due
 	}
 	if len(c.outbox.heldBack) > 0 {
-		if free := c.now.Add(time.Second / time.Duration(c.cfg.PacketRate)); at.IsZero() || free.Before(at) {
+		if free := c.now.Add(max(time.Second/time.Duration(c.cfg.PacketRate), time.Millisecond)); at.IsZero() || free.Before(at) {
 			at = free
 		}
 	}

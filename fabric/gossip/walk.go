@@ -22,7 +22,9 @@ const (
 	// patience is how many retry timeouts a delegator waits for the result of a part before it asks how it stands,
 	// maxReminders how often it asks before it takes the part back.
 	patience     = 16
-	maxReminders = 16
+	maxReminders = 4
+	// streamRetries is how many retry timeouts a rumor that needs a stream is given.
+	streamRetries = 8
 )
 
 // walk is a rumor or a question on this node: the intervals it was asked to cover, the parts it has handed over,
@@ -166,24 +168,36 @@ func (c *Core) begin(m rumor) *walk {
 // remember makes room for a walk and notes it.
 func (c *Core) remember(w *walk) {
 	log := &c.rumors
-	if w.payload != nil {
-		log.bytes += w.payload.size
-	}
-	for len(log.queue) > 0 {
-		oldest := log.queue[0]
-		old := !oldest.rest.IsZero() && c.now.Sub(oldest.rest) > walkLife
-		if !old && len(log.queue) < maxRumors && log.bytes <= maxRumorBytes {
-			break
-		}
-		log.queue[0] = nil
-		log.queue = log.queue[1:]
-		c.drop(oldest)
-	}
+	c.forgetWalks(w.payload)
 	if log.walks == nil {
 		log.walks = map[RumorID]*walk{}
 	}
 	log.walks[w.id] = w
 	log.queue = append(log.queue, w)
+}
+
+// forgetWalks drops walks that are long at rest, and the oldest ones until there is room for one more.
+func (c *Core) forgetWalks(p *payload) {
+	log := &c.rumors
+	if p != nil {
+		log.bytes += p.size
+	}
+	for len(log.queue) > 0 {
+		oldest := log.queue[0]
+		old := !oldest.rest.IsZero() && c.now.Sub(oldest.rest) > walkLife
+		if !old && len(log.queue) < maxRumors && log.bytes <= maxRumorBytes {
+			return
+		}
+		log.queue[0] = nil
+		log.queue = log.queue[1:]
+		c.drop(oldest)
+	}
+}
+
+// wake makes a walk at rest ready for one more interval.
+func (c *Core) wake(w *walk, p *payload) {
+	w.payload, w.rest = p, time.Time{}
+	c.forgetWalks(p)
 }
 
 // drop forgets a walk. One that was not at rest is left to anti-entropy.
@@ -217,6 +231,11 @@ func (c *Core) receiveRumor(from Peer, p Packet, m rumor) {
 	}
 	w := c.rumors.walks[m.id]
 	switch {
+	case w != nil && !w.rest.IsZero() && !w.holds(m.span) && m.flags&flagPlain == 0:
+		if m.payload == nil && m.about == nil {
+			return
+		}
+		c.wake(w, m.payload)
 	case w != nil && m.flags&flagPlain != 0:
 		c.metrics.RumorsDuplicate++
 	case w != nil:
@@ -263,16 +282,9 @@ func (c *Core) take(w *walk, d duty) {
 		return
 	case len(w.duties) == maxDuties:
 		return
-	case w.dropped:
-		return
-	}
-	if !w.rest.IsZero() { // what we had to do is done, so this is answered below, or never
-		if w.payload == nil && !slices.ContainsFunc(w.held, func(h span) bool { return h.encloses(d.span) }) {
-			return
-		}
 	}
 	w.duties = append(w.duties, d)
-	if !slices.ContainsFunc(w.held, func(h span) bool { return h.encloses(d.span) }) {
+	if !w.holds(d.span) {
 		if w.flags&flagCollect != 0 && d.span == wholeSpan && c.collect(w) {
 			w.held = append(w.held, d.span)
 		} else {
@@ -285,13 +297,15 @@ func (c *Core) take(w *walk, d duty) {
 	}
 }
 
+// holds reports whether an interval lies in one that this node was asked to cover before.
+func (w *walk) holds(s span) bool {
+	return slices.ContainsFunc(w.held, func(h span) bool { return h.encloses(s) })
+}
+
 // cover cuts an interval, and hands its parts over.
 func (c *Core) cover(w *walk, s span) {
-	done := func(part span) bool {
-		return slices.ContainsFunc(w.held, func(h span) bool { return h.encloses(part) })
-	}
 	from, to := w.order.within(s)
-	w.order.cut(from, to, w.self, s, c.cfg.Fanout, done, func(from, to int, s span) {
+	w.order.cut(from, to, w.self, s, c.cfg.Fanout, w.holds, func(from, to int, s span) {
 		w.parts = append(w.parts, part{span: s, from: from, to: to})
 	})
 	w.held = append(w.held, s)
@@ -365,8 +379,8 @@ func (w *walk) silence(i int) {
 // passSecond hands the part to a second delegate as well: the one that the first would hand most of it to, so that
 // what both of them do meets soon.
 func (c *Core) passSecond(w *walk, p *part) {
-	at := min(p.from+kept(p.to-p.from, c.cfg.Fanout), p.to-1)
-	if second := w.pick(p, at, p.delegate); second >= 0 {
+	list, _ := sizes(p.to-p.from, c.cfg.Fanout)
+	if second := w.pick(p, p.from+list[0], p.delegate); second >= 0 {
 		c.metrics.Retries++
 		c.pass(w, p, second, true)
 	}
@@ -400,6 +414,9 @@ func (c *Core) pass(w *walk, p *part, member int, whole bool) {
 // retryOf is how long the walk's parts wait for an answer.
 func (c *Core) retryOf(w *walk) time.Duration {
 	retry := c.estimate.retry(c.cfg.RetryFloor)
+	if w.payload != nil && w.payload.size > MaxDatagram {
+		retry *= streamRetries // a stream loses nothing by itself, and takes longer
+	}
 	if w.flags&flagLazy != 0 {
 		retry += c.lazyTime()
 	}

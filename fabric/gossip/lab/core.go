@@ -45,8 +45,8 @@ type coreUpdate struct {
 	told    bool  // the writer was told who has it
 }
 
-// arrival is how an update came to a member. A hop takes a round, and so does every Tick that the sender had had the
-// update for before it sent it: a member that tells K others per Tick tells the first in the round after its own. This
+// arrival is how an update came to a member. A hop takes a round, and so does every Tick for which the sender
+// kept the update before it sent it: a member that tells K others per Tick tells the first in the round after its own. This
 // is how rounds are counted for the other schemes, whose members pass on at the next round what they got in one.
 type arrival struct {
 	at    time.Duration // since the start
@@ -78,10 +78,13 @@ type hall struct {
 }
 
 // runCores plays an experiment with the cores that run in nodes.
-func runCores(e Experiment, seed uint64, interrupted func() bool) (Outcome, bool) {
+func runCores(e Experiment, seed uint64, watch Watch) (Outcome, bool) {
 	h, err := newHall(e, seed)
 	if err != nil {
 		return Outcome{}, false
+	}
+	if watch.Began != nil {
+		watch.Began()
 	}
 	writers := rand.New(rand.NewPCG(seed, 5))
 	begin := coreStart.Add(coreTick)
@@ -93,7 +96,7 @@ func runCores(e Experiment, seed uint64, interrupted func() bool) (Outcome, bool
 			h.writeRound(writers)
 		}
 		before = h.packets
-		if !h.run(begin.Add(time.Duration(round)*coreTick), interrupted) {
+		if !h.run(begin.Add(time.Duration(round)*coreTick), watch) {
 			return Outcome{}, false
 		}
 		if round > StreamRounds/2 && round <= StreamRounds {
@@ -238,17 +241,17 @@ func (h *hall) writeRound(writers *rand.Rand) {
 }
 
 // run lets time pass, and hands out the writes that are due.
-func (h *hall) run(until time.Time, interrupted func() bool) bool {
+func (h *hall) run(until time.Time, watch Watch) bool {
 	for _, u := range h.updates {
 		if u.written.Before(h.world.Now()) || !u.written.Before(until) {
 			continue
 		}
-		if !h.pass(u.written, interrupted) {
+		if !h.pass(u.written, watch) {
 			return false
 		}
 		h.world.Inject(member(int(u.origin)).Addr, h.write(u))
 	}
-	return h.pass(until, interrupted)
+	return h.pass(until, watch)
 }
 
 // write is the request for an update: a shared key, or where members alone fill the shared map an own one.
@@ -270,9 +273,9 @@ func (h *hall) shows(view *gossip.View, u *coreUpdate) bool {
 	return ok
 }
 
-func (h *hall) pass(until time.Time, interrupted func() bool) bool {
+func (h *hall) pass(until time.Time, watch Watch) bool {
 	for h.world.Now().Before(until) {
-		if interrupted() {
+		if watch.interrupted() {
 			return false
 		}
 		next := h.world.Now().Add(coreTick / 20)

@@ -69,8 +69,8 @@ func ParseScheme(name string) (Scheme, error) {
 // SchemeNames are the names of all schemes.
 func SchemeNames() []string { return slices.Clone(schemeNames[1:]) }
 
-// production reports whether the scheme is played by gossip.Core.
-func (s Scheme) production() bool { return s >= SchemeINR }
+// Production reports whether the scheme is played by gossip.Core.
+func (s Scheme) Production() bool { return s >= SchemeINR }
 
 // Limits of an Experiment.
 const (
@@ -132,7 +132,7 @@ func (e Experiment) Validate() error {
 	cells := e.updates() * e.N
 	fault(cells > maxCells, "%d updates of %d members: too much to keep", e.updates(), e.N)
 	fault(e.Scheme == SchemeSeen && cells > maxBits/e.N, "seen-sets of %d updates of %d members: too much to keep", e.updates(), e.N)
-	fault(e.Scheme.production() && e.N > MaxWhole && (e.Updates > 1 || e.Missing > 0), "above n %d the cores only spread one update among members that all know each other", MaxWhole)
+	fault(e.Scheme.Production() && e.N > MaxWhole && (e.Updates > 1 || e.Missing > 0), "above n %d the cores only spread one update among members that all know each other", MaxWhole)
 	return errors.Join(errs...)
 }
 
@@ -144,11 +144,21 @@ func (e Experiment) updates() int {
 	return e.Updates * StreamRounds
 }
 
-// Run plays one experiment with one seed: equal arguments, equal outcomes. It asks interrupted now and then whether to
-// give up; then it returns false. The experiment must be valid.
-func Run(e Experiment, seed uint64, interrupted func() bool) (Outcome, bool) {
-	if e.Scheme.production() {
-		return runCores(e, seed, interrupted)
+// Watch is what whoever runs an experiment has to do with it meanwhile. Nil functions are left out.
+type Watch struct {
+	// Interrupted is asked now and then whether to give up.
+	Interrupted func() bool
+	// Began is called when the members have been made, and the simulation begins.
+	Began func()
+}
+
+func (w Watch) interrupted() bool { return w.Interrupted != nil && w.Interrupted() }
+
+// Run plays one experiment with one seed: equal arguments, equal outcomes. It returns false when it was interrupted.
+// The experiment must be valid.
+func Run(e Experiment, seed uint64, watch Watch) (Outcome, bool) {
+	if e.Scheme.Production() {
+		return runCores(e, seed, watch)
 	}
-	return runRounds(e, seed, interrupted)
+	return runRounds(e, seed, watch)
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/egalcluster/egal/internal/wire"
 )
 
-// Sizes of what comparison schemes send, in bytes: those of our own packets. core_test.go holds them to it.
+// Sizes of what comparison schemes send, in bytes: those of our own packets. lab_test.go holds them to it.
 const (
 	headerBytes = 51 // of a packet
-	updateBytes = 64 // an update in it: a key of one byte, a value of eight, the writer and the stamp
+	updateBytes = 80 // an update in it: its id, a short key, a value of eight bytes, the writer and the stamp
 	digestBytes = 24 // one member's clock in a digest: it names only those whose clocks have moved
 )
 
@@ -97,14 +97,12 @@ func (f *field) has(s *spread, member int32) bool {
 	return at != 0 && int(at) <= f.round
 }
 
-// deliver gives the update to a live member; it reports whether that is news.
-func (f *field) deliver(s *spread, to int32) bool {
-	if s.got[to] != 0 {
-		return false
+// deliver gives the update to a live member, who may have it.
+func (f *field) deliver(s *spread, to int32) {
+	if s.got[to] == 0 {
+		s.got[to] = int32(f.round + 1)
+		s.reached++
 	}
-	s.got[to] = int32(f.round + 1)
-	s.reached++
-	return true
 }
 
 // send counts a packet, with so many copies of updates in so many bytes, and reports whether it arrives.
@@ -173,13 +171,16 @@ func (f *field) now() tally { return tally{f.packets, f.payloads, f.bytes} }
 const maxSilence = 100
 
 // runRounds plays a comparison scheme.
-func runRounds(e Experiment, seed uint64, interrupted func() bool) (Outcome, bool) {
+func runRounds(e Experiment, seed uint64, watch Watch) (Outcome, bool) {
 	f := newField(e, seed)
 	by := newScheme(e)
 	writers := rand.New(rand.NewPCG(seed, 5))
 	quiet := 0 // rounds in which nobody got anything
+	if watch.Began != nil {
+		watch.Began()
+	}
 	for f.round = 1; ; f.round++ {
-		if interrupted() {
+		if watch.interrupted() {
 			return Outcome{}, false
 		}
 		if f.round == 1 || f.round <= StreamRounds && e.Updates > 1 {

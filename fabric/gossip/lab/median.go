@@ -10,7 +10,6 @@ type median struct {
 	highest uint8 // the last count; the state after it is that of members that count down
 	cooling uint8 // rounds in that state
 	rumors  []*medianStates
-	told    []*spread
 }
 
 type medianStates struct {

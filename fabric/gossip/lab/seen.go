@@ -1,6 +1,9 @@
 package lab
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // seen carries the set of members that have the update with every copy. A member that knows of somebody who has not
 // got it sends to such a one; the others send their clock to anybody, and get what they lack. Who receives answers with
@@ -96,21 +99,12 @@ func (p *seen) unmarked(f *field, s *spread, member int32) (int32, bool) {
 		word := (from + step) % p.words
 		for rest := ^set[word]; rest != 0; rest &= rest - 1 {
 			to := int32(word*64 + bits.TrailingZeros64(rest))
-			if int(to) < f.e.N && f.knows(member, to) && !contains(f.chosen, to) {
+			if int(to) < f.e.N && f.knows(member, to) && !slices.Contains(f.chosen, to) {
 				return to, true
 			}
 		}
 	}
 	return 0, false
-}
-
-func contains(list []int32, member int32) bool {
-	for _, m := range list {
-		if m == member {
-			return true
-		}
-	}
-	return false
 }
 
 // exchange plays one contact: what the caller still talks about, the answer with the sets and what the caller lacks,
