@@ -81,12 +81,12 @@ func (fill) kind() uint8    { return kindFill }
 
 func (roots) String() string { return "roots" }
 func (sums) String() string  { return "sums" }
-func (d digests) String() string {
-	return fmt.Sprintf("digests: %d owners, %d shared", len(d.owners), len(d.shared))
+func (m digests) String() string {
+	return fmt.Sprintf("digests: %d owners, %d shared", len(m.owners), len(m.shared))
 }
 
-func (f fill) String() string {
-	return fmt.Sprintf("fill: %d owners, %d shared, wants %d and %d", len(f.deltas), len(f.shared), len(f.owners), len(f.keys))
+func (m fill) String() string {
+	return fmt.Sprintf("fill: %d owners, %d shared, wants %d and %d", len(m.deltas), len(m.shared), len(m.owners), len(m.keys))
 }
 
 // bucketSet is a set of a table's buckets.

@@ -82,11 +82,6 @@ func (o *owner) whole() delta {
 	return delta{owner: o.id, generation: o.generation, upto: o.version, collected: o.collected, entries: o.entries}
 }
 
-// ahead reports whether the clock (generation, version) is behind o's.
-func (o *owner) ahead(generation, version uint64) bool {
-	return o.generation > generation || o.generation == generation && o.version > version
-}
-
 // outcome says what a delta meant to a replica.
 type outcome uint8
 
