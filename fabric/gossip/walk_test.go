@@ -93,11 +93,12 @@ func walkAround(t complainer, seed uint64, alter func(Message) Message) (played 
 			}
 		}
 	}
+	last := slices.Clone(cores)              // the crashed ones included
 	writes := map[NodeID]map[uint64]string{} // by origin and sequence: the key
 	w.OnNotify(func(_ time.Time, p Peer, e Event) {
 		if c, ok := e.(Converged); ok {
 			played.Results++
-			checkResult(t, seed, cores, c, writes[c.Rumor.Origin][c.Rumor.Sequence], &played)
+			checkResult(t, seed, last, cores, c, writes[c.Rumor.Origin][c.Rumor.Sequence], &played)
 		}
 	})
 	for i := range 1 + choose.IntN(40) {
@@ -133,8 +134,8 @@ func walkAround(t complainer, seed uint64, alter func(Message) Message) (played 
 	return played
 }
 
-// checkResult: every member of the origin's view that is not missing has applied the update.
-func checkResult(t complainer, seed uint64, cores []*Core, c Converged, key string, played *walked) {
+// checkResult: every member of the origin's view that is not missing has applied the update, even if it is dead since.
+func checkResult(t complainer, seed uint64, last, cores []*Core, c Converged, key string, played *walked) {
 	t.Helper()
 	played.Missing += len(c.Missing)
 	played.Reached += c.Count
@@ -153,10 +154,10 @@ func checkResult(t complainer, seed uint64, cores []*Core, c Converged, key stri
 	if c.Count+len(c.Missing) != len(view.Members()) {
 		t.Fatalf("seed %d: %v among %d", seed, c, len(view.Members()))
 	}
-	for i, core := range cores {
+	for i, core := range last {
 		_, known := view.Member(nodeID(i))
 		switch gone := slices.Contains(c.Missing, nodeID(i)); {
-		case core == nil, !known:
+		case !known, gone && cores[i] == nil:
 		case gone && played.Unequal == 0: // else deltas wait for the owner's state, which only anti-entropy brings
 			played.FalselyMissing++
 		case gone:
