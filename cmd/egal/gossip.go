@@ -59,10 +59,11 @@ func gossipLabCommand(w *world) *cobra.Command {
 		Long: "Measure ways to spread an update, simulated under identical conditions: rounds until every live member has it,\n" +
 			"copies, messages, packets and bytes. inr, core-literal and core-push are the code that runs in nodes; the others are\n" +
 			"the ideas of other systems. Every combination of the lists is one row; the same seed prints the same rows.\n\n" +
-			"Rounds are the median over the updates of all seeds, MAX the most of all. REACHED is the share of live members that\n" +
-			"have the update in the end. PAYLOADS, MESSAGES and BYTES are per live member and update, until nobody has anything to\n" +
-			"send any more or, where STOP is oracle, until somebody who sees everybody stops it. PACKETS are per live member and\n" +
-			"round, while the update spreads. DONE says whether the writer was told rightly who has the update; - where nobody is told.",
+			"ROUNDS is the median over the updates of all seeds, MAX the most of all. REACHED is the share of live members that\n" +
+			"have the update in the end. TO-ALL is the messages per live member until the last of them has a single update.\n" +
+			"PAYLOADS, MESSAGES and BYTES are per live member and update, until nobody has anything to send any more or, where\n" +
+			"STOP is oracle, until somebody who sees everybody stops it. PACKETS are per live member and round, while updates\n" +
+			"spread. DONE says whether the writer was told rightly who has the update; - where nobody is told.",
 		Example: `  egal gossip lab --n 1000 --k 1,3,4,8 -o json
   egal gossip lab --n 10000 --schemes inr,push-pull --loss 20 --dead 0
   egal gossip lab --schemes inr --updates 1,20 --loss 0 --dead 0`,
@@ -262,7 +263,7 @@ func (o *output) rows(rows []lab.Row, seed uint64) error {
 		return nil
 	}
 	table := [][]string{{
-		"scheme", "n", "k", "loss", "dead", "missing", "updates", "rounds", "max", "reached", "payloads", "messages", "stop", "packets", "bytes", "done",
+		"scheme", "n", "k", "loss", "dead", "missing", "updates", "rounds", "max", "reached", "payloads", "to-all", "messages", "stop", "packets", "bytes", "done",
 	}}
 	precision := 2
 	if o.format == "csv" {
@@ -274,7 +275,7 @@ func (o *output) rows(rows []lab.Row, seed uint64) error {
 		reached := strconv.FormatFloat(r.Reached, 'f', -1, 64)
 		table = append(table, []string{
 			r.Scheme, strconv.Itoa(r.N), strconv.Itoa(r.K), short(r.Loss), short(r.Dead), short(r.Missing), strconv.Itoa(r.Updates),
-			short(r.RoundsMedian), strconv.Itoa(r.RoundsMax), reached, number(r.Payloads), number(r.Messages), r.Stop, number(r.Packets), bytes, r.Done,
+			short(r.RoundsMedian), strconv.Itoa(r.RoundsMax), reached, number(r.Payloads), number(r.ToAll), number(r.Messages), r.Stop, number(r.Packets), bytes, r.Done,
 		})
 	}
 	if o.format == "csv" {
@@ -311,7 +312,7 @@ func brief(rows []lab.Row) [][]string {
 		}
 		table = append(table, []string{
 			first.Scheme, strconv.Itoa(first.N), strconv.Itoa(first.K), short(first.Missing), strconv.Itoa(first.Updates), strings.Join(conditions, " "),
-			strings.Join(rounds, "/"), strings.Join(most, "/"), strings.Join(payloads, "/"), strings.Join(messages, "/"), once(stops), once(done),
+			strings.Join(rounds, "/"), strings.Join(most, "/"), once(payloads), once(messages), once(stops), once(done),
 		})
 		from = to
 	}

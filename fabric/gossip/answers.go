@@ -11,6 +11,10 @@ import (
 // in place of the receipt. Others send it when all their parts are done, and again until it is settled; or, if it is
 // lazy, once, and again when they are reminded. At the origin the results add up to "the cluster has converged on this".
 
+// gapTries is how many retry timeouts a payload waits for its predecessor before this node counts as missing; less
+// than delegators wait for the result.
+const gapTries = 48
+
 // acknowledge sends a receipt.
 func (c *Core) acknowledge(w *walk, d duty) {
 	c.metrics.ReceiptsSent++
@@ -110,7 +114,7 @@ func (c *Core) ownResult(w *walk) (r result, ok bool) {
 		return no, true
 	case w.payload == nil || c.has(w.payload):
 		return yes, true
-	case w.ownTry >= maxTries:
+	case w.ownTry >= gapTries:
 		w.without = true
 		return no, true
 	case w.ownDue.IsZero():

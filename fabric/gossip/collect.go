@@ -154,6 +154,7 @@ func (c *Core) arrived(rider *walk, total result) {
 	for i := range rider.parts {
 		if p := &rider.parts[i]; p.state == partRiding {
 			p.state, p.result = partDone, total
+			p.result.unequal = total.unequal || !rider.agrees(p)
 		}
 	}
 	c.step(rider)

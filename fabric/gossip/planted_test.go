@@ -129,6 +129,20 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			}
 		}
 	}
+	walk := func(change func(answer) answer) func() {
+		return func() {
+			for seed := range uint64(20) {
+				walkAround(recorder{}, seed, func(m Message) Message {
+					return alterBodies(m.(Packet), func(b body) body {
+						if a, ok := b.(answer); ok {
+							return change(a)
+						}
+						return b
+					})
+				})
+			}
+		}
+	}
 	for _, tc := range []struct {
 		name string
 		run  func()
@@ -139,6 +153,33 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		{"parts that are not passed on", func() {
 			spreadOnce(recorder{}, 100, 4, alterRumors(func(r *rumor) { r.span = span{} }))
 		}},
+		{"receipts that get lost for good", func() {
+			spreadOnce(recorder{}, 100, 4, func(m Message) Message {
+				p, ok := m.(Packet)
+				if ok {
+					p.bodies = slices.DeleteFunc(slices.Clone(p.bodies), func(b body) bool { return b.kind() == kindAnswer })
+				}
+				return p
+			})
+		}},
+		{"a result that hides who is missing", walk(func(a answer) answer {
+			for _, id := range a.result.missing {
+				a.result.count++
+				a.result.xor ^= id.point()
+			}
+			a.result.missing = nil
+			return a
+		})},
+		{"a receipt taken for a result", walk(func(a answer) answer {
+			a.done = true
+			return a
+		})},
+		{"a result that counts a member twice", walk(func(a answer) answer {
+			if a.done {
+				a.result.count++
+			}
+			return a
+		})},
 		{"a delta taken for the whole state", simulate(alterRumors(func(r *rumor) {
 			for i := range r.payload.own {
 				r.payload.own[i].since = 0

@@ -93,6 +93,8 @@ type Row struct {
 	Payloads float64 `json:"payloads"`
 	Messages float64 `json:"messages"`
 	Bytes    float64 `json:"bytes"`
+	// ToAll is the messages per live member until the last of them had the update, for a single update that came so far.
+	ToAll float64 `json:"messages_to_all"`
 	// Stop is "silent" when nobody had anything more to send, "oracle" when somebody who sees all had to end it.
 	Stop string `json:"stop"`
 	// Packets are per live member and round, until every live member had the update; in a stream, in its second half.
@@ -130,6 +132,9 @@ func Summarize(e Experiment, outcomes []Outcome) Row {
 	row.Reached = round(reached / copies)
 	row.Payloads, row.Messages, row.Bytes = round(payloads/copies), round(packets/copies), round(bytes/copies)
 	row.Packets = round(window / max(windowRounds, 1))
+	if e.Updates == 1 && reached == copies {
+		row.ToAll = round(window / copies)
+	}
 	row.Done = done.String()
 	return row
 }
