@@ -27,15 +27,32 @@
 // the part's first member. With equal views and no loss every member gets the payload exactly once: n-1 payloads, in
 // ceil(log_{k+1} n) rounds of k parts each.
 //
-// A lost part is not repeated. Probes and answers carry the root, a hash of all state; when two roots stay unequal
-// over Config.Settle, or change and stay unequal for a second, the prober sends its whole state over a stream and
-// gets the other's back if that holds more.
+// A lost part is not repeated.
+//
+// # What rumors do not bring
+//
+// Owners and shared keys lie in 256 buckets each, and every bucket has a hash: the XOR of H(owner, generation,
+// version), or of H(key, stamp, node), of what is in it. The XOR of all buckets is the root. All of them follow each
+// change at no cost that grows with the state. Probes and answers carry the root; every Config.ExchangeInterval a
+// node sends its roots to the next member around the ring, unless it knows that member's to be equal. Who finds them
+// unequal answers with the hashes of the buckets, or where there is little state at once with digests: which
+// (owner, generation, version) or (key, stamp, node) it holds in the buckets that differ. Against these the other
+// one holds its own, hands over what is lacking, and asks for what it lacks itself. See entropy.go.
+//
+// An owner's state is handed over in the order of versions, so that a delta may be cut anywhere: what arrives is
+// a state with every live key up to its version. Who is a member comes first, then owners and keys in turn. A step
+// brings up to 64 KiB, as datagrams or over a stream; what does not fit is compared anew and comes in the next. Who
+// has got something tells it to k others at once: news spreads through comparisons as fast as through rumors.
+//
+// A deletion is a write, too. Its tombstone is kept for a day; then the owner's collected version rises. A replica
+// below that version may have missed deletions, and gets the owner's state from its beginning.
 //
 // # Who is there
 //
 // With up to 9 members everybody probes everybody, else each node its 8 successors on a hash ring of ids, passing
 // over unreachable ones. ProbeMisses unanswered probes make a member unreachable, one answer makes it reachable.
-// A refused connection shortens the time between probes to Config.RefusedInterval. A node that notices a deadline
+// A refused connection shortens the time between probes to Config.RefusedInterval, and who hears that another
+// monitor misses a member probes it at once. A node that notices a deadline
 // more than 500 ms late was itself away, and forgives everybody. What a node finds it writes into its own state;
 // about members that it does not probe it believes a majority of their monitors, at least two of them, not counting
 // monitors that two others report. Unreachable members and unused seeds are probed for ever: a healed partition
@@ -52,8 +69,9 @@
 //	}
 //
 // A node asks its seeds over streams, with the zero receiver boot and the zero cluster; the answer is the cluster's
-// state. Rumors that overtake it wait. A node that starts from a snapshot is in its cluster at once, holds everybody
-// for unproven until they answer, and asks the members and its seeds for what it has missed. Nodes of different
+// state, or the first part of it, after which the node asks for the next. Rumors that overtake it wait. A node that
+// starts from a snapshot is in its cluster at once, holds everybody for unproven until they answer, and compares its
+// state with that of the first one who does. Nodes of different
 // clusters never exchange state. Of two processes with one id the later one stays; the earlier reports Superseded
 // and falls silent, as a core does after Leave.
 //
@@ -76,20 +94,23 @@
 //	MaxKey 256 B, MaxValue 64 KiB           keys and values, own and shared
 //	MaxOwnKeys 1024, MaxOwnBytes 256 KiB    what a node may write about itself
 //	MaxShared 65,536, MaxSharedBytes 64 MiB the shared map at an origin; replicas take twice as much
-//	TombstoneLife 24 h                      how long deleted shared keys are remembered
+//	TombstoneLife 24 h                      how long deleted keys are remembered; 1024 own ones
 //	MaxDatagram 1200 B, MaxPacket 1 MiB     packets
 //	MaxFanout 64, MaxSeeds 64, MaxRoles 64  configuration
 //	4096 rumors of 16 intervals, 256 gaps   remembered per node; the oldest is forgotten, full exchange heals
 //	64 joins, 256 early packets             waiting for a cluster; more are dropped
-//	64 answers with state, 1 exchange       per 100 ms
+//	4 MiB of hashes, deltas and state       sent per 100 ms; what would be more is asked for again
+//	16 KiB of digests, 64 KiB of state      per step of a comparison; 16 datagrams, else one packet over a stream
+//	64 comparisons                          begun per 200 ms, one with each member
 //
 // # Deviations
 //
 //   - A rumor's seed is made of its id instead of travelling with it.
-//   - Own deletions travel in deltas and are not stored: a replica that has missed one takes the owner's whole state.
-//   - There are no receipts and no repair of rumors, no digests finer than the root, no helpers for probes, and no
+//   - Digests do not say up to which version tombstones are collected: that raising it is a write makes the version
+//     tell, and no replica's is below it.
+//   - There are no receipts and no repair of rumors, no helpers for probes, and no
 //     policy that takes unreachable members down; packets are neither encrypted nor authenticated.
 //
-// Read on in core.go (the machine), state.go and shared.go (what is replicated), inr.go (how it spreads), probe.go
-// (who is there), join.go (how nodes come and go), packet.go (the wire format).
+// Read on in core.go (the machine), state.go and shared.go (what is replicated), inr.go (how it spreads), entropy.go
+// (how the rest is found), probe.go (who is there), join.go (how nodes come and go), packet.go (the wire format).
 package gossip

@@ -20,6 +20,7 @@ func (c *Core) mergeOwner(d delta) outcome {
 			c.metrics.Resets++
 		}
 		c.replaceOwner(before, after)
+		c.confirm(before, after)
 	case refused:
 		c.metrics.RefusedOwners++
 	case gap, stale:

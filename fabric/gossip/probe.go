@@ -187,6 +187,20 @@ func (c *Core) nudge(id NodeID, after time.Duration) {
 	}
 }
 
+// confirm probes at once whom another monitor has begun to miss: if that member's process is gone, its host refuses
+// us, too.
+func (c *Core) confirm(before, after *owner) {
+	if after.report == nil {
+		return
+	}
+	for _, id := range after.report.unreachable {
+		missedBefore := before != nil && before.report != nil && slices.Contains(before.report.unreachable, id)
+		if p := c.peer(id); p != nil && p.answered && !p.unreachable && !missedBefore {
+			c.probe(p)
+		}
+	}
+}
+
 func (c *Core) question(sequence uint64) probe {
 	return probe{sequence: sequence, root: c.root(), wall: c.now.UnixMicro()}
 }
