@@ -5,8 +5,12 @@ import (
 	"slices"
 )
 
-// buckets is the fan-out of a table: a change copies one bucket and the array, never the whole.
-const buckets = 256
+// buckets is the fan-out of a table, in groups of groupSize: a change copies one bucket, its group and the list of
+// groups, never the whole.
+const (
+	buckets   = 256
+	groupSize = 16
+)
 
 type tableKey[K any] interface {
 	Compare(other K) int
@@ -24,15 +28,17 @@ type bucket[V any] struct {
 	sum  uint64
 }
 
+type group[V any] = [groupSize]bucket[V]
+
 // table is a sorted-bucket hash map with copy on write. A copy of the struct is a snapshot once freeze has been
-// called: later puts copy the array and the bucket they touch, once for all the puts between two freezes. The sums
+// called: later puts copy what they touch, once for all the puts between two freezes. The sums
 // over its buckets and over all rows follow every change at no cost that grows with the table.
 type table[K tableKey[K], V tableRow[K]] struct {
-	buckets *[buckets]bucket[V]
-	count   int
-	sum     uint64               // XOR of the buckets' sums
-	fresh   bool                 // the array belongs to this table alone
-	owned   [buckets / 64]uint64 // so do these buckets' rows
+	groups *[buckets / groupSize]*group[V]
+	count  int
+	sum    uint64               // XOR of the buckets' sums
+	fresh  uint32               // groups that belong to this table alone; with any, so does the list of them
+	owned  [buckets / 64]uint64 // so do these buckets' rows
 }
 
 func (t *table[K, V]) find(key K) (row V, ok bool) {
@@ -50,10 +56,10 @@ func search[K tableKey[K], V tableRow[K]](rows []V, key K) (int, bool) {
 
 // bucket is one of the table's, not to be changed.
 func (t *table[K, V]) bucket(b uint8) bucket[V] {
-	if t.buckets == nil {
+	if t.groups == nil || t.groups[b/groupSize] == nil {
 		return bucket[V]{}
 	}
-	return t.buckets[b]
+	return t.groups[b/groupSize][b%groupSize]
 }
 
 // put inserts the row, or replaces the one with its key.
@@ -90,15 +96,24 @@ func (t *table[K, V]) account(b *bucket[V], digest uint64) {
 
 // writable makes the key's bucket this table's own.
 func (t *table[K, V]) writable(key K) *bucket[V] {
-	if !t.fresh {
-		all := new([buckets]bucket[V])
-		if t.buckets != nil {
-			*all = *t.buckets
+	if t.fresh == 0 {
+		all := new([buckets / groupSize]*group[V])
+		if t.groups != nil {
+			*all = *t.groups
 		}
-		t.buckets, t.fresh = all, true
+		t.groups = all
 	}
 	i := key.bucket()
-	b := &t.buckets[i]
+	at := i / groupSize
+	if t.fresh&(1<<at) == 0 {
+		own := new(group[V])
+		if t.groups[at] != nil {
+			*own = *t.groups[at]
+		}
+		t.groups[at] = own
+		t.fresh |= 1 << at
+	}
+	b := &t.groups[at][i%groupSize]
 	if t.owned[i/64]&(1<<(i%64)) == 0 {
 		b.rows = slices.Clone(b.rows)
 		t.owned[i/64] |= 1 << (i % 64)
@@ -107,7 +122,7 @@ func (t *table[K, V]) writable(key K) *bucket[V] {
 }
 
 // freeze gives up ownership, so that a copy of the struct is a snapshot.
-func (t *table[K, V]) freeze() { t.fresh, t.owned = false, [buckets / 64]uint64{} }
+func (t *table[K, V]) freeze() { t.fresh, t.owned = 0, [buckets / 64]uint64{} }
 
 // all visits the rows in an order that depends on the keys alone. The table must not be changed meanwhile.
 func (t *table[K, V]) all() iter.Seq[V] { return t.from(0, nil) }
