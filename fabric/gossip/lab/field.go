@@ -189,11 +189,7 @@ func runRounds(e Experiment, seed uint64, watch Watch) (Outcome, bool) {
 			}
 			quiet = 0
 		}
-		before := f.packets
 		news := f.play(by)
-		if f.round > StreamRounds/2 && f.round <= StreamRounds {
-			f.window += f.packets - before
-		}
 		if quiet++; news {
 			quiet = 0
 		}
@@ -209,7 +205,11 @@ func (f *field) play(by scheme) (news bool) {
 	for _, s := range f.open {
 		reached += s.reached
 	}
+	before := f.packets
 	by.play(f)
+	if f.round > StreamRounds/2 && f.round <= StreamRounds {
+		f.window += f.packets - before
+	}
 	for _, s := range f.open {
 		reached -= s.reached
 		if s.reached == f.live && s.whole == 0 {
