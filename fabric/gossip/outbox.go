@@ -38,7 +38,8 @@ type late struct {
 
 type outbox struct {
 	queue    []outgoing
-	late     []*late // by due
+	fillings []filling // empty, to be used again
+	late     []*late   // by due
 	heldBack []core.Out[Peer, Message]
 	tokens   float64
 	filledAt time.Time
@@ -102,31 +103,54 @@ func (c *Core) pack() []core.Out[Peer, Message] {
 	if len(box.queue) == 0 && len(box.heldBack) == 0 {
 		return nil
 	}
-	packets := make([]core.Out[Peer, Message], 0, len(box.queue))
-	open := map[process]*filling{}
-	var order []*filling
+	packets := make([]core.Out[Peer, Message], 0, len(box.queue)+1)
+	fillings := box.fillings[:0]
+	var latest map[process]int // which filling is the latest for a process; nil: there are few
+	if len(box.queue) > fewFillings {
+		latest = make(map[process]int, len(box.queue))
+	}
 	for _, o := range box.queue {
 		if needsStream(o.body) {
 			packets = append(packets, c.envelope(o.to, []body{o.body}))
 			continue
 		}
-		f := open[o.to]
-		if f == nil || !f.add(o.body) {
-			f = &filling{to: o.to, size: headerBytes}
-			f.add(o.body)
-			open[o.to] = f
-			order = append(order, f)
+		i, known := latest[o.to]
+		if latest == nil {
+			i = latestFor(fillings, o.to)
+			known = i >= 0
+		}
+		if known && fillings[i].add(o.body) {
+			continue
+		}
+		fillings = append(fillings, filling{to: o.to, size: headerBytes + bodyBytes(o.body), bodies: []body{o.body}})
+		if latest != nil {
+			latest[o.to] = len(fillings) - 1
 		}
 	}
 	clear(box.queue)
 	box.queue = box.queue[:0]
-	for _, f := range order {
-		if len(box.late) > 0 && open[f.to] == f {
+	for i := range fillings {
+		f := &fillings[i]
+		if len(box.late) > 0 {
 			c.fill(f)
 		}
 		packets = append(packets, c.envelope(f.to, f.bodies))
 	}
+	clear(fillings)
+	box.fillings = fillings[:0]
 	return c.pace(packets)
+}
+
+// fewFillings is up to how many packets one is searched for from the latest on.
+const fewFillings = 16
+
+func latestFor(fillings []filling, to process) int {
+	for i := len(fillings) - 1; i >= 0; i-- {
+		if fillings[i].to == to {
+			return i
+		}
+	}
+	return -1
 }
 
 // filling is a packet that has room.
@@ -138,7 +162,7 @@ type filling struct {
 
 func (f *filling) add(b body) bool {
 	size := bodyBytes(b)
-	if len(f.bodies) == maxBodies || len(f.bodies) > 0 && f.size+size > MaxDatagram {
+	if len(f.bodies) == maxBodies || f.size+size > MaxDatagram {
 		return false
 	}
 	f.size += size
