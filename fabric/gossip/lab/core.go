@@ -71,6 +71,7 @@ type hall struct {
 	flights [][]flight    // by receiver: packets sent in the last coreLatency
 	packets uint64
 	bytes   uint64
+	encoded []byte // the latest packet
 	at      tally // when the last update was everywhere
 	wrong   bool  // a writer was told something wrong
 	sentAt  time.Time
@@ -200,13 +201,13 @@ func (h *hall) transcode(m gossip.Message) gossip.Message {
 	if !ok {
 		return m
 	}
-	encoded := gossip.Encode(nil, p)
+	h.encoded = gossip.Encode(h.encoded[:0], p)
 	if h.e.Missing == 0 || !onlyProbes(p) {
 		h.packets++
-		h.bytes += uint64(len(encoded))
+		h.bytes += uint64(len(h.encoded))
 		h.sentAt = h.world.Now()
 	}
-	decoded, err := gossip.Decode(encoded)
+	decoded, err := gossip.Decode(h.encoded)
 	if err != nil {
 		return m // a packet that nobody can read: its receiver drops the empty body
 	}

@@ -25,12 +25,13 @@ func RunIdle(n int, length time.Duration, seed uint64) (Idle, error) {
 		Seed: seed, Start: coreStart, Link: sim.Link{Latency: coreLatency, Jitter: coreLatency},
 	})
 	var packets, bytes uint64
+	var encoded []byte
 	world.Transcode(func(m gossip.Message) gossip.Message {
 		p, ok := m.(gossip.Packet)
 		if !ok {
 			return m
 		}
-		encoded := gossip.Encode(nil, p)
+		encoded = gossip.Encode(encoded[:0], p)
 		packets++
 		bytes += uint64(len(encoded))
 		if decoded, err := gossip.Decode(encoded); err == nil {

@@ -246,3 +246,20 @@ func TestNamesOfSchemes(t *testing.T) {
 		t.Error("members and addresses do not belong together")
 	}
 }
+
+// BenchmarkCore simulates clusters of whole cores, encoding and decoding included.
+func BenchmarkCore(b *testing.B) {
+	for _, n := range []int{3, 100, 1000} {
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
+			var events uint64
+			for b.Loop() {
+				idle, err := RunIdle(n, 20*time.Second, 1)
+				if err != nil {
+					b.Fatal(err)
+				}
+				events += idle.Events
+			}
+			b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
