@@ -72,8 +72,8 @@ type hall struct {
 	packets uint64
 	bytes   uint64
 	encoded []byte // the latest packet
-	at      tally // when the last update was everywhere
-	wrong   bool  // a writer was told something wrong
+	at      tally  // when the last update was everywhere
+	wrong   bool   // a writer was told something wrong
 	sentAt  time.Time
 	newsAt  time.Time
 }
