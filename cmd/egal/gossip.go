@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +23,7 @@ import (
 const (
 	maxLabSeeds = 10_000
 	maxLabRows  = 10_000
+	labGarbage  = 400 // percent of what is in use
 )
 
 func gossipCommand(w *world) *cobra.Command {
@@ -176,6 +179,9 @@ func percentage(text string) (float64, error) {
 func (w *world) measure(ctx context.Context, experiments []lab.Experiment, f labFlags) ([]lab.Row, error) {
 	var rows []lab.Row
 	var speed stopwatch
+	if !slices.ContainsFunc(experiments, func(e lab.Experiment) bool { return e.N > lab.MaxWhole }) {
+		defer debug.SetGCPercent(debug.SetGCPercent(labGarbage)) // what is measured is small: time matters, not memory
+	}
 	for i, e := range experiments {
 		w.progress("%d of %d: %s n=%d k=%d loss=%g dead=%g missing=%g updates=%d", i+1, len(experiments), e.Scheme, e.N, e.K, e.Loss, e.Dead, e.Missing, e.Updates)
 		outcomes, err := play(ctx, e, f, &speed)
