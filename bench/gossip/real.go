@@ -17,8 +17,10 @@ import (
 const (
 	formPatience  = 2 * time.Minute
 	writePatience = 10 * time.Second
-	// between is the time between two writes: those that follow closely are coalesced, which is another measure.
-	between = 100 * time.Millisecond
+	// between is the time between two writes: those that follow closely are coalesced and collected, which is another measure.
+	between = 250 * time.Millisecond
+	// quiet is how long nobody sends news in a cluster that has settled.
+	quiet = 2 * time.Second
 )
 
 // real times writes on fabrics with sockets.
@@ -65,6 +67,12 @@ func realOf(ctx context.Context, table *report.Table, n, writes int, idle time.D
 	}
 	table.Add("real: all start at once, until everybody shows everybody up", float64(time.Since(begin).Microseconds())/1000, "ms", nil, n)
 
+	settled, err := settle(ctx, nodes)
+	if err != nil {
+		return err
+	}
+	table.Add("real: until nothing of that is sent any more", float64(settled.Microseconds())/1000, "ms", nil, n)
+
 	before := sent(ctx, nodes)
 	pause(ctx, idle)
 	after := sent(ctx, nodes)
@@ -92,6 +100,22 @@ func realOf(ctx context.Context, table *report.Table, n, writes int, idle time.D
 	table.Add("real: one write to all, p99", milliseconds(99), "ms", nil, n)
 	table.Add("real: payloads of a write", float64(payloads)/float64(writes), "payloads", n-1, n)
 	return nil
+}
+
+// settle waits until no node has sent news for a while, and returns how long that took.
+func settle(ctx context.Context, nodes []*fabric.Fabric) (time.Duration, error) {
+	begin := time.Now()
+	changed, last := begin, sent(ctx, nodes).payloads
+	for time.Since(changed) < quiet {
+		pause(ctx, quiet/10)
+		if time.Since(begin) > formPatience {
+			return 0, errors.New("news never ends")
+		}
+		if now := sent(ctx, nodes).payloads; now != last {
+			changed, last = time.Now(), now
+		}
+	}
+	return changed.Sub(begin), nil
 }
 
 // write writes and returns after how long the last node shows it.
