@@ -18,14 +18,14 @@ const gapTries = 48
 // acknowledge sends a receipt.
 func (c *Core) acknowledge(w *walk, d duty) {
 	c.metrics.ReceiptsSent++
-	c.reply(w.flags, d.to, answer{id: w.id, span: d.span})
+	c.reply(d.lazy, d.to, answer{id: w.id, span: d.span})
 }
 
 // sendResult answers a duty that is fulfilled.
 func (c *Core) sendResult(w *walk, d *duty) {
 	leaf := !slices.ContainsFunc(w.parts, func(p part) bool { return d.span.overlaps(p.span) })
 	d.tries++
-	d.due = c.now.Add(c.retryOf(w))
+	d.due = c.now.Add(c.estimate.retry(c.cfg.RetryFloor))
 	if leaf || w.flags&flagLazy != 0 || d.tries > maxTries || !w.rest.IsZero() {
 		d.settled, d.due = true, time.Time{}
 	}
@@ -33,7 +33,7 @@ func (c *Core) sendResult(w *walk, d *duty) {
 		return
 	}
 	c.metrics.DoneSent++
-	c.reply(w.flags, d.to, answer{id: w.id, span: d.span, done: true, confirm: !d.settled, result: d.result})
+	c.reply(d.lazy, d.to, answer{id: w.id, span: d.span, done: true, confirm: !d.settled, result: d.result})
 }
 
 // fulfil answers the duties that nothing is open of any more.
@@ -168,11 +168,7 @@ func (c *Core) conclude(w *walk, total result) {
 // receiveAnswer takes a receipt or a result.
 func (c *Core) receiveAnswer(from Peer, p Packet, a answer) {
 	if a.confirm {
-		flags := uint8(0)
-		if w := c.rumors.walks[a.id]; w != nil {
-			flags = w.flags
-		}
-		c.reply(flags, process{from, p.Boot}, settled{id: a.id, span: a.span})
+		c.send(from, p.Boot, settled{id: a.id, span: a.span})
 	}
 	w := c.rumors.walks[a.id]
 	if w == nil || !w.rest.IsZero() {
@@ -188,7 +184,7 @@ func (c *Core) receiveAnswer(from Peer, p Packet, a answer) {
 	case partAsked:
 		if open.tries == 1 {
 			c.estimate.asked(true)
-			if w.flags&flagLazy == 0 {
+			if w.flags&(flagLazy|flagCollect) != flagLazy {
 				c.estimate.sample(c.now.Sub(open.sentAt))
 			}
 		}
@@ -216,11 +212,13 @@ func (c *Core) receiveAnswer(from Peer, p Packet, a answer) {
 
 // patienceWith is how long a delegator waits for a result before it asks how it stands.
 func (c *Core) patienceWith(w *walk, p *part) time.Duration {
+	eager := part{tries: 2}
+	wait := patience * c.retryOf(w, &eager)
 	if w.flags&flagLazy != 0 { // every level below takes its time to answer
 		levels, _ := rounds(p.to-p.from, c.cfg.Fanout)
-		return time.Duration(2+2*levels) * c.retryOf(w)
+		wait += time.Duration(2*levels) * c.lazyTime()
 	}
-	return patience * c.retryOf(w)
+	return wait
 }
 
 // agrees reports whether the delegate saw the members that this node sees in the part.

@@ -53,9 +53,9 @@ func (c *Core) send(to Peer, receiver BootID, b body) {
 // lazyTime is how long answers that are not urgent wait for company.
 func (c *Core) lazyTime() time.Duration { return slotTicks*c.cfg.Tick - c.cfg.Tick/2 }
 
-// reply queues an answer to a rumor with the flags.
-func (c *Core) reply(flags uint8, to process, b body) {
-	if flags&flagLazy == 0 {
+// reply queues an answer.
+func (c *Core) reply(lazy bool, to process, b body) {
+	if !lazy {
 		c.send(to.addr, to.boot, b)
 		return
 	}

@@ -34,6 +34,7 @@ const (
 	flagQuestion                   // belongs to a Gather
 	flagLazy                       // answers may wait for company
 	flagCollect                    // the receiver is to make one rumor of this and others
+	flagUrgent                     // with flagLazy: this time the answer is not to wait
 	flagPlain                      // no interval: the receiver spreads it by its own strategy, and does not answer
 )
 

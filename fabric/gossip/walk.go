@@ -94,6 +94,7 @@ type duty struct {
 	to       process // with boot 0: this node itself wants to know
 	answered bool
 	settled  bool // the result needs not be sent again
+	lazy     bool // answers may wait for company
 	tries    int
 	due      time.Time
 	result   result
@@ -154,7 +155,7 @@ func (c *Core) nextRumor() RumorID {
 // begin notes a rumor that is new here. That of this node itself is owed to it.
 func (c *Core) begin(m rumor) *walk {
 	w := &walk{
-		id: m.id, slot: m.slot, flags: m.flags, about: m.about, payload: m.payload, started: c.now, timer: -1,
+		id: m.id, slot: m.slot, flags: m.flags &^ flagUrgent, about: m.about, payload: m.payload, started: c.now, timer: -1,
 		roster: c.view.roster, order: c.cfg.Orders.of(c.view.roster, m.slot), place: place(m.slot, c.cfg.ID.point()),
 	}
 	w.self = w.order.find(w.place)
@@ -265,7 +266,8 @@ func (c *Core) receiveRumor(from Peer, p Packet, m rumor) {
 		for _, place := range m.avoid {
 			w.silence(w.order.find(place))
 		}
-		c.take(w, duty{span: m.span, to: process{from, p.Boot}})
+		lazy := m.flags&(flagLazy|flagUrgent|flagCollect) == flagLazy
+		c.take(w, duty{span: m.span, to: process{from, p.Boot}, lazy: lazy})
 	}
 	c.step(w)
 }
@@ -273,6 +275,9 @@ func (c *Core) receiveRumor(from Peer, p Packet, m rumor) {
 // take accepts a duty. An interval that lies in one that is held already is only acknowledged.
 func (c *Core) take(w *walk, d duty) {
 	at := slices.IndexFunc(w.duties, func(o duty) bool { return o.span == d.span && o.to == d.to })
+	if at >= 0 {
+		w.duties[at].lazy = w.duties[at].lazy && d.lazy
+	}
 	switch {
 	case at >= 0 && w.duties[at].answered:
 		c.sendResult(w, &w.duties[at])
@@ -350,9 +355,9 @@ func (c *Core) handOver(w *walk, i int) {
 		first = p.from
 	}
 	p.state, p.tries, p.delegate, p.sentAt = partAsked, 1, first, c.now
-	p.due = c.now.Add(c.retryOf(w))
+	p.due = c.now.Add(c.retryOf(w, p))
 	c.pass(w, p, first, true)
-	if p.to-p.from > 1 && c.estimate.lossy() {
+	if p.to-p.from > 1 && w.flags&flagCollect == 0 && c.estimate.lossy() {
 		c.passSecond(w, p)
 	}
 }
@@ -396,6 +401,9 @@ func (c *Core) pass(w *walk, p *part, member int, whole bool) {
 		}
 	}
 	body := rumor{id: w.id, slot: w.slot, span: p.span, flags: w.flags}
+	if p.tries > 1 {
+		body.flags |= flagUrgent
+	}
 	if whole {
 		body.payload, body.about = w.payload, w.about
 		c.metrics.PayloadsSent++
@@ -411,13 +419,14 @@ func (c *Core) pass(w *walk, p *part, member int, whole bool) {
 	c.send(to, boot, body)
 }
 
-// retryOf is how long the walk's parts wait for an answer.
-func (c *Core) retryOf(w *walk) time.Duration {
+// retryOf is how long a part waits for an answer: a first one may be lazy, unless it comes from a collector.
+func (c *Core) retryOf(w *walk, p *part) time.Duration {
+	lazy := w.flags&(flagLazy|flagCollect) == flagLazy && p.tries <= 1
 	retry := c.estimate.retry(c.cfg.RetryFloor)
 	if w.payload != nil && w.payload.size > MaxDatagram {
 		retry *= streamRetries // a stream loses nothing by itself, and takes longer
 	}
-	if w.flags&flagLazy != 0 {
+	if lazy {
 		retry += c.lazyTime()
 	}
 	return retry
@@ -427,8 +436,6 @@ func (c *Core) retryOf(w *walk) time.Duration {
 func (c *Core) overdue(w *walk, i int) {
 	p := &w.parts[i]
 	alone := p.to-p.from == 1
-	retry := c.retryOf(w)
-	p.due = c.now.Add(retry)
 	switch p.state {
 	case partAsked:
 		if p.tries == 1 {
@@ -439,7 +446,8 @@ func (c *Core) overdue(w *walk, i int) {
 		p.reminders++
 		switch {
 		case p.reminders <= maxReminders:
-			p.state, p.tries = partReminded, 1
+			p.state, p.tries = partReminded, 2
+			p.due = c.now.Add(c.retryOf(w, p))
 			c.pass(w, p, p.delegate, false)
 		case alone:
 			c.miss(w, p)
@@ -449,12 +457,13 @@ func (c *Core) overdue(w *walk, i int) {
 			c.split(w, i)
 		}
 	case partReminded:
-		if p.tries == 1 {
-			p.tries = 2
+		if p.tries == 2 {
+			p.tries = 3
+			p.due = c.now.Add(c.retryOf(w, p))
 			c.pass(w, p, p.delegate, false)
 			return
 		}
-		p.state, p.tries = partAsked, 2 // it has gone since
+		p.state = partAsked // it has gone since
 		c.askAgain(w, i)
 	case partWaiting, partRiding, partDone, partSplit:
 		p.due = time.Time{}
@@ -464,15 +473,16 @@ func (c *Core) overdue(w *walk, i int) {
 func (c *Core) askAgain(w *walk, i int) {
 	p := &w.parts[i]
 	switch alone := p.to-p.from == 1; {
-	case w.flags&flagCollect != 0 && w.id.Origin == c.cfg.ID:
+	case w.flags&flagCollect != 0 && w.id.Origin == c.cfg.ID && p.tries >= c.estimate.tries(1):
 		c.takeFromCollector(w, i)
 	case alone && p.tries >= c.estimate.tries(len(w.order.members)):
 		c.miss(w, p)
-	case alone, p.tries == 1:
+	case alone, p.tries == 1, w.flags&flagCollect != 0 && w.id.Origin == c.cfg.ID:
 		p.tries++
+		p.due = c.now.Add(c.retryOf(w, p))
 		c.metrics.Retries++
 		c.pass(w, p, p.delegate, true)
-		if !alone {
+		if !alone && w.flags&flagCollect == 0 {
 			c.passSecond(w, p)
 		}
 	default:
@@ -576,7 +586,7 @@ func (c *Core) walkOn() {
 // patient gives all walks a whole retry timeout from now on: this node was away, or its clock was set.
 func (c *Core) patient() {
 	for _, w := range c.rumors.timers {
-		later := c.now.Add(c.retryOf(w))
+		later := c.now.Add(c.retryOf(w, &part{}))
 		for _, at := range []*time.Time{&w.release, &w.ownDue, &w.due} {
 			if !at.IsZero() {
 				*at = later
