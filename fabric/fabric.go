@@ -78,7 +78,7 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 		return nil, err
 	}
 	f := &Fabric{config: config, home: h, transport: config.Transport, logger: config.Logger, failed: make(chan struct{})}
-	if err := f.begin(); err != nil {
+	if err := f.begin(); err != nil { //nolint:contextcheck // what it starts outlives Start
 		return nil, errors.Join(err, h.lock.Close())
 	}
 	return f, nil

@@ -97,7 +97,9 @@ func TestIDsAreFreshAndRepeatableOnlyWhenSeeded(t *testing.T) {
 		must(t, f.Close())
 		return f.ID()
 	}
-	if id(0) == id(0) || id(1) != id(1) || id(1) == id(2) {
+	one, again := id(1), id(1)
+	fresh, fresher := id(0), id(0)
+	if one != again || fresh == fresher || one == id(2) {
 		t.Fatal("ids")
 	}
 }
@@ -133,7 +135,7 @@ func TestSnapshotsAreWrittenAtOnceAndThenOncePerSecond(t *testing.T) {
 		must(t, err)
 		f, err = Start(t.Context(), Config{FS: durable.Crash(disk), Dir: "data", Transport: tr})
 		must(t, err)
-		defer f.Close()
+		defer func() { must(t, f.Close()) }()
 		if !shows("key", "last")(f.View()) {
 			t.Fatal("the last write is not in the snapshot of Close")
 		}

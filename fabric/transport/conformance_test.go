@@ -145,6 +145,7 @@ func ownGoroutines() string {
 // suite is what every transport must do. open gives n transports that reach each other without faults, and a rule
 // table if they have one.
 func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
+	t.Helper()
 	opened := func(t *testing.T, n int) []Transport {
 		t.Helper()
 		noLeaks(t)
@@ -406,6 +407,7 @@ func TestConformance(t *testing.T) {
 
 // cuts is what rules must do over any transport.
 func cuts(t *testing.T, open func(t *testing.T, n int) []Transport) {
+	t.Helper()
 	type world struct {
 		rules *Rules
 		tr    []Transport
@@ -541,7 +543,7 @@ func TestPlainTextStaysOnLoopback(t *testing.T) {
 
 func TestAPortInUseIsSaid(t *testing.T) {
 	tr := openNet(t, 1)[0]
-	defer tr.Close()
+	defer func() { must(t, tr.Close()) }()
 	if _, err := Listen(t.Context(), NetConfig{Addr: tr.Addr().String()}); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "hint: ") {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -27,15 +28,16 @@ func bubble(t *testing.T, test func(t *testing.T, n *Network, a, b Transport, ra
 
 func TestLatencyIsExact(t *testing.T) {
 	bubble(t, func(t *testing.T, n *Network, a, b Transport, _, rb *recorder) {
+		t.Helper()
 		n.SetLink(Link{Latency: 30 * time.Millisecond})
 		must(t, a.SendDatagram(b.Addr(), []byte("x")))
 		must(t, a.SendFrame(b.Addr(), []byte("x")))
-		time.Sleep(30*time.Millisecond - 1) // the bubble's time
+		time.Sleep(30*time.Millisecond - time.Nanosecond) // the bubble's time
 		synctest.Wait()
 		if len(rb.datagrams)+len(rb.frames) > 0 {
 			t.Fatal("too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if len(rb.datagrams) != 1 || len(rb.frames) != 1 {
 			t.Fatal("late")
@@ -59,6 +61,7 @@ func TestFaultsOfALink(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, n *Network, a, b Transport, _, rb *recorder) {
+				t.Helper()
 				n.SetLinkBetween(a.Addr(), b.Addr(), tc.link)
 				for i := range count {
 					must(t, a.SendDatagram(b.Addr(), fmt.Appendf(nil, "%04d", i)))
@@ -114,6 +117,7 @@ func TestTheSeedDecidesTheFaults(t *testing.T) {
 
 func TestACutTakesAwayWhatIsOnItsWay(t *testing.T) {
 	bubble(t, func(t *testing.T, n *Network, a, b Transport, ra, rb *recorder) {
+		t.Helper()
 		n.SetLink(Link{Latency: time.Second})
 		send := func(body string) {
 			must(t, a.SendDatagram(b.Addr(), []byte(body)))
@@ -138,6 +142,7 @@ func TestACutTakesAwayWhatIsOnItsWay(t *testing.T) {
 
 func TestAResetLosesTheFramesOnTheirWay(t *testing.T) {
 	bubble(t, func(t *testing.T, n *Network, a, b Transport, _, rb *recorder) {
+		t.Helper()
 		n.SetLink(Link{Latency: time.Second})
 		must(t, a.SendFrame(b.Addr(), []byte("lost")))
 		must(t, a.SendDatagram(b.Addr(), []byte("kept")))
@@ -153,13 +158,14 @@ func TestAResetLosesTheFramesOnTheirWay(t *testing.T) {
 
 func TestTheQueueToAPeerIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, n *Network, a, b Transport, _, rb *recorder) {
+		t.Helper()
 		n.SetLink(Link{Latency: time.Second})
 		for i := range MaxQueuedFrames {
 			if err := a.SendFrame(b.Addr(), []byte("x")); err != nil {
 				t.Fatalf("frame %d: %v", i+1, err)
 			}
 		}
-		if err := a.SendFrame(b.Addr(), []byte("x")); err != ErrQueueFull {
+		if err := a.SendFrame(b.Addr(), []byte("x")); !errors.Is(err, ErrQueueFull) {
 			t.Fatalf("frame %d: %v", MaxQueuedFrames+1, err)
 		}
 		time.Sleep(2 * time.Second)
@@ -186,7 +192,7 @@ func TestTheBudgetOfAQueue(t *testing.T) {
 		{"one byte more", budget{frames: 1, bytes: MaxQueuedBytes - 1}, 2, ErrQueueFull},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if err := tc.before.take(tc.size); err != tc.want {
+			if err := tc.before.take(tc.size); !errors.Is(err, tc.want) {
 				t.Fatalf("%v, want %v", err, tc.want)
 			}
 		})

@@ -227,7 +227,7 @@ func TestALockHasOneHolder(t *testing.T) {
 	}
 	lock, err := Lock(memory, "LOCK")
 	must(t, err)
-	defer lock.Close()
+	defer func() { must(t, lock.Close()) }()
 	after, err := Lock(Crash(memory), "LOCK") // the holder died in the crash
 	must(t, err)
 	must(t, after.Close())
