@@ -34,12 +34,12 @@ func TestLatencyIsExact(t *testing.T) {
 		must(t, a.SendFrame(b.Addr(), []byte("x")))
 		time.Sleep(30*time.Millisecond - time.Nanosecond) // the bubble's time
 		synctest.Wait()
-		if len(rb.datagrams)+len(rb.frames) > 0 {
+		if len(rb.got().datagrams)+len(rb.got().frames) > 0 {
 			t.Fatal("too early")
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if len(rb.datagrams) != 1 || len(rb.frames) != 1 {
+		if len(rb.got().datagrams) != 1 || len(rb.got().frames) != 1 {
 			t.Fatal("late")
 		}
 	})
@@ -69,12 +69,12 @@ func TestFaultsOfALink(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				ordered := slices.IsSortedFunc(rb.datagrams, func(x, y message) int { return cmpString(x.body, y.body) })
-				if !tc.ok(len(rb.datagrams), ordered) {
-					t.Errorf("%d of %d datagrams arrived, in order: %t", len(rb.datagrams), count, ordered)
+				ordered := slices.IsSortedFunc(rb.got().datagrams, func(x, y message) int { return cmpString(x.body, y.body) })
+				if !tc.ok(len(rb.got().datagrams), ordered) {
+					t.Errorf("%d of %d datagrams arrived, in order: %t", len(rb.got().datagrams), count, ordered)
 				}
-				if len(rb.frames) != count || !slices.IsSortedFunc(rb.frames, func(x, y message) int { return cmpString(x.body, y.body) }) {
-					t.Errorf("%d of %d frames arrived", len(rb.frames), count)
+				if len(rb.got().frames) != count || !slices.IsSortedFunc(rb.got().frames, func(x, y message) int { return cmpString(x.body, y.body) }) {
+					t.Errorf("%d of %d frames arrived", len(rb.got().frames), count)
 				}
 			})
 		})
@@ -104,7 +104,7 @@ func TestTheSeedDecidesTheFaults(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 			synctest.Wait()
-			arrived = r[1].datagrams
+			arrived = r[1].got().datagrams
 			must(t, a.Close())
 			must(t, b.Close())
 		})
@@ -131,11 +131,11 @@ func TestACutTakesAwayWhatIsOnItsWay(t *testing.T) {
 		send("after")
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if len(rb.datagrams) != 1 || len(rb.frames) != 1 || rb.frames[0].body != "after" || rb.datagrams[0].body != "after" {
-			t.Fatalf("datagrams %v, frames %v", rb.datagrams, rb.frames)
+		if len(rb.got().datagrams) != 1 || len(rb.got().frames) != 1 || rb.got().frames[0].body != "after" || rb.got().datagrams[0].body != "after" {
+			t.Fatalf("datagrams %v, frames %v", rb.got().datagrams, rb.got().frames)
 		}
-		if len(ra.frames) != 3 || len(ra.refused)+len(rb.refused) > 0 {
-			t.Fatalf("the other way: %v; refused %v %v", ra.frames, ra.refused, rb.refused)
+		if len(ra.got().frames) != 3 || len(ra.got().refused)+len(rb.got().refused) > 0 {
+			t.Fatalf("the other way: %v; refused %v %v", ra.got().frames, ra.got().refused, rb.got().refused)
 		}
 	})
 }
@@ -150,8 +150,8 @@ func TestAResetLosesTheFramesOnTheirWay(t *testing.T) {
 		must(t, a.SendFrame(b.Addr(), []byte("next")))
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if len(rb.frames) != 1 || rb.frames[0].body != "next" || len(rb.datagrams) != 1 {
-			t.Fatalf("datagrams %v, frames %v", rb.datagrams, rb.frames)
+		if len(rb.got().frames) != 1 || rb.got().frames[0].body != "next" || len(rb.got().datagrams) != 1 {
+			t.Fatalf("datagrams %v, frames %v", rb.got().datagrams, rb.got().frames)
 		}
 	})
 }
@@ -173,8 +173,8 @@ func TestTheQueueToAPeerIsBounded(t *testing.T) {
 		must(t, a.SendFrame(b.Addr(), []byte("x"))) // there is room again
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if len(rb.frames) != MaxQueuedFrames+1 {
-			t.Fatalf("%d frames arrived", len(rb.frames))
+		if len(rb.got().frames) != MaxQueuedFrames+1 {
+			t.Fatalf("%d frames arrived", len(rb.got().frames))
 		}
 	})
 }

@@ -149,7 +149,7 @@ func TestUnprovenConnectionsAreBounded(t *testing.T) {
 	}
 	r[0].until(t, "a frame", func() bool { // one place is free again
 		must(t, tr[1].SendFrame(tr[0].Addr(), []byte("frame")))
-		return len(r[0].frames) > 0
+		return len(r[0].got().frames) > 0
 	})
 }
 
@@ -164,13 +164,13 @@ func TestADatagramToNobodyIsRefused(t *testing.T) {
 	must(t, tr[1].Close())
 	r[0].until(t, "a refusal", func() bool {
 		must(t, tr[0].SendDatagram(tr[1].Addr(), []byte("anybody?")))
-		return len(r[0].refused) > 0
+		return len(r[0].got().refused) > 0
 	})
-	if r[0].refused[0] != tr[1].Addr() {
-		t.Fatalf("%v refused, want %v", r[0].refused[0], tr[1].Addr())
+	if r[0].got().refused[0] != tr[1].Addr() {
+		t.Fatalf("%v refused, want %v", r[0].got().refused[0], tr[1].Addr())
 	}
 	// The pending error of one peer takes nothing from another.
 	must(t, tr[0].SendDatagram(tr[1].Addr(), []byte("anybody?")))
 	must(t, tr[0].SendDatagram(tr[2].Addr(), []byte("hello")))
-	r[1].until(t, "a datagram", func() bool { return len(r[1].datagrams) > 0 })
+	r[1].until(t, "a datagram", func() bool { return len(r[1].got().datagrams) > 0 })
 }
