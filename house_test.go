@@ -80,8 +80,8 @@ var plan = map[string]room{
 
 	"": {floor: 7}, // package egal
 
-	"web":      {floor: 8, thirdParty: []string{"github.com/prometheus/client_golang"}},
-	"testkit":  {floor: 8},
+	"web":     {floor: 8, thirdParty: []string{"github.com/prometheus/client_golang"}},
+	"testkit": {floor: 8},
 	"cmd/egal": {floor: 9, thirdParty: []string{
 		"github.com/spf13/cobra", "github.com/spf13/pflag", "go.yaml.in/yaml/v3",
 	}},

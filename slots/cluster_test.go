@@ -29,9 +29,9 @@ type testCluster struct {
 
 // startTestCluster starts n nodes that wait for each other, and waits until all slots are served. edit may change the
 // configuration of a service.
-func startTestCluster(t testing.TB, n int, edit func(i int, config *Config)) *testCluster {
-	t.Helper()
-	c := &testCluster{t: t, network: transport.NewNetwork(1), rules: transport.NewRules()}
+func startTestCluster(tb testing.TB, n int, edit func(i int, config *Config)) *testCluster {
+	tb.Helper()
+	c := &testCluster{t: tb, network: transport.NewNetwork(1), rules: transport.NewRules()}
 	for i := range n {
 		c.seeds = append(c.seeds, c.address(i).String())
 	}
