@@ -191,6 +191,17 @@ func (n *Node) Fabric() *fabric.Fabric { return n.fabric }
 // Slots are the node's services of the store; none if it does not run here. The slice is the caller's.
 func (n *Node) Slots() []*slots.Service { return append([]*slots.Service(nil), n.slots...) }
 
+// Failed is closed when the node must stop, because another process runs with its identity; Err then says so.
+func (n *Node) Failed() <-chan struct{} { return n.fabric.Failed() }
+
+// Err is nil until Failed is closed.
+func (n *Node) Err() error {
+	if err := n.fabric.Err(); err != nil {
+		return fmt.Errorf("egal: %w", err)
+	}
+	return nil
+}
+
 // Done is closed when Close begins.
 func (n *Node) Done() <-chan struct{} { return n.ended }
 

@@ -63,9 +63,12 @@ func (w *world) start(ctx context.Context, values *settings.Values) error {
 	if err := node.Ready(ctx); err == nil {
 		logger.Info("serving", "event", "node_serving", "members", len(node.Fabric().View().Members()), "after_ms", time.Since(w.began).Milliseconds())
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-node.Failed():
+	}
 	logger.Info("stopping", "event", "node_stopping")
-	return errors.Join(server.Close(), node.Close())
+	return errors.Join(node.Err(), server.Close(), node.Close())
 }
 
 // listenWeb opens the API port before the node starts, so that a port in use is found before the node joins. nil: no
