@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,6 +55,21 @@ func TestADamagedIdentityIsRefused(t *testing.T) {
 	lock, err := durable.Lock(disk, "data/LOCK") // the failed start has released it
 	must(t, err)
 	must(t, lock.Close())
+}
+
+func TestTheDataDirectoryIsForItsUserAlone(t *testing.T) {
+	tr, err := transport.NewNetwork(1).Listen(netip.MustParseAddrPort(here))
+	must(t, err)
+	dir := filepath.Join(t.TempDir(), "data")
+	f, err := Start(t.Context(), Config{FS: durable.OS(), Dir: dir, Transport: tr})
+	must(t, err)
+	until(t, "a cluster", allUp(1), &node{Fabric: f})
+	must(t, f.Close())
+	for name, want := range map[string]fs.FileMode{"": 0o700, fabricDir: 0o700, identityFile: 0o600, filepath.Join(fabricDir, snapshotFile): 0o600} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%q: %v, %v, want %v", name, info, err, want)
+		}
+	}
 }
 
 func FuzzDecodeIdentity(f *testing.F) {
