@@ -143,12 +143,14 @@ func startSlots(ctx context.Context, cfg Config, members *fabric.Fabric) (*slots
 	return service, err
 }
 
-// abandon ends a node that could not start wholly. It may be a member already, so it says goodbye: it must not stay
-// behind as an unreachable one.
+// abandon ends a node that could not start wholly. A new one may be a member already, so it says goodbye: it must not
+// stay behind as an unreachable one. One that was a member before stays one: what it holds is still on its disk.
 func (n *Node) abandon(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
-	defer cancel()
-	_ = n.fabric.Leave(ctx) // nobody to say it to is no fault
+	if n.fabric.Fresh() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
+		defer cancel()
+		_ = n.fabric.Leave(ctx) // nobody to say it to is no fault
+	}
 	return n.Close()
 }
 

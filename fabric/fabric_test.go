@@ -67,6 +67,22 @@ func TestAWriteIsShownAtOnceAndArrivesEverywhere(t *testing.T) {
 	})
 }
 
+// The core may answer a write whose caller has just given up; the race detector looks on.
+func TestAWriteMayBeGivenUpAtAnyMoment(t *testing.T) {
+	c := newCluster(t, true)
+	c.add(1)
+	c.converged(1, c.nodes...)
+	key := strings.Repeat("k", gossip.MaxKey+1)
+	for i := range 4000 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%41)*time.Microsecond)
+		err := c.nodes[0].SetShared(ctx, key, nil)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) == errors.Is(err, gossip.ErrTooLarge) {
+			t.Fatalf("want one reason: %v", err)
+		}
+	}
+}
+
 func TestAKilledNodeIsUnreachableAndComesBackAsItself(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cluster) {
 		t.Helper()
