@@ -25,10 +25,11 @@ const (
 
 // demoFlags are the flags of the demo.
 type demoFlags struct {
-	nodes   int
-	ports   string
-	web     string
-	verbose bool
+	nodes    int
+	ports    string
+	web      string
+	insecure bool
+	verbose  bool
 }
 
 func demoCommand(w *world) *cobra.Command {
@@ -48,6 +49,7 @@ func demoCommand(w *world) *cobra.Command {
 	cmd.Flags().IntVar(&f.nodes, "nodes", 3, fmt.Sprintf("how many nodes, 1 to %d", maxDemoNodes))
 	cmd.Flags().StringVar(&f.ports, "ports", "auto", "ports for clients, parted by commas; auto: 7001, 7002, … or the next free block")
 	cmd.Flags().StringVar(&f.web, "web-listen", "auto", "host:port of the API; auto: 127.0.0.1:8946 or the next free port")
+	cmd.Flags().BoolVar(&f.insecure, "insecure", false, "let --web-listen be open beyond this machine")
 	cmd.Flags().BoolVar(&f.verbose, "verbose", false, "log what the nodes do to stderr")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		paint, err := w.paints(cmd)
@@ -69,7 +71,7 @@ func (w *world) demo(ctx context.Context, f demoFlags, paint painter) error {
 	if f.verbose {
 		logger = newLogger(w.err, "auto", "info", w.errTTY)
 	}
-	d, err := startDemo(ctx, logger, ports, f.web)
+	d, err := startDemo(ctx, logger, ports, f.web, f.insecure)
 	if err != nil {
 		return err
 	}
