@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/egalcluster/egal/fabric"
@@ -28,6 +29,7 @@ const (
 const (
 	maxRoles          = 32
 	maxNameBytes      = 128
+	maxHostBytes      = 255
 	maxInitialMembers = 1024
 	maxFanout         = 16
 )
@@ -145,6 +147,9 @@ func (c Config) Validate() error {
 	address("fabric listen", c.FabricListen)
 	address("slots listen", c.SlotsListen)
 	address("slots announce", c.SlotsAnnounce)
+	if host, _, err := net.SplitHostPort(c.SlotsAnnounce); err == nil && !isHost(host) {
+		fault("slots announce: host %q: not a host name\nhint: letters, digits, '.', '-' and '_', at most %d bytes", host, maxHostBytes)
+	}
 	bounded("fanout", c.FabricFanout, maxFanout)
 	if _, err := gossip.ParseStrategy(cmp.Or(c.FabricStrategy, gossip.StrategyINR.String())); err != nil {
 		fault("fabric strategy %q: want inr, literal or push", c.FabricStrategy)
@@ -181,6 +186,17 @@ func checkAddress(address string) error {
 		return fmt.Errorf("address %q: port %q: want 0 to 65535", address, port)
 	}
 	return nil
+}
+
+// isHost tells whether the store can announce a host: an address, or a name. Empty stands for the address listened on.
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return len(host) <= maxHostBytes && !strings.ContainsFunc(host, func(c rune) bool {
+		letter, digit := 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9'
+		return !letter && !digit && !strings.ContainsRune(".-_:", c)
+	})
 }
 
 // isLoopback tells whether an address reaches this machine alone. An empty address stands for a default, which does.

@@ -7,11 +7,14 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/egalcluster/egal"
+	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/fabric/transport"
+	"github.com/egalcluster/egal/slots"
 )
 
 const patience = 30 * time.Second
@@ -210,6 +213,98 @@ func TestValidateJoinsAllFaults(t *testing.T) {
 	atBounds := egal.Config{Name: strings.Repeat("n", 128), Roles: make([]string, 32), InitialMembers: 1024, FabricFanout: 16, FabricListen: "[::1]:0", SlotsListen: "localhost:0"}
 	if err := atBounds.Validate(); err != nil {
 		t.Errorf("at the bounds: %v", err)
+	}
+}
+
+// What Validate takes as an announced host is what the store takes.
+func TestAnnouncedHostsAreThoseOfTheStore(t *testing.T) {
+	n := start(t, small())
+	for _, host := range []string{
+		"", "db-1.example", "a_b", "10.0.0.1", "::1", "a:b", "fe80::1%eth0", "a b", "ä", "a/b", strings.Repeat("a", 255), strings.Repeat("a", 256),
+	} {
+		cfg := small()
+		cfg.SlotsAnnounce = net.JoinHostPort(host, "7000")
+		valid := cfg.Validate()
+		service, err := slots.Start(t.Context(), slots.Config{Index: 1, Fabric: n.Fabric(), Announce: slots.Announce{Host: host}})
+		if err == nil {
+			if err := service.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if (valid == nil) != (err == nil) {
+			t.Errorf("%q: Validate says %v, the store %v", host, valid, err)
+		}
+	}
+}
+
+// failing opens sockets until the store's port is asked for a second time: the node has joined by then.
+func failing(store string) *net.ListenConfig {
+	asked := 0
+	return &net.ListenConfig{Control: func(_, address string, _ syscall.RawConn) error {
+		if address == store {
+			if asked++; asked > 1 {
+				return errors.New("planted")
+			}
+		}
+		return nil
+	}}
+}
+
+func memberOf(t *testing.T, n *egal.Node, id string) (member gossip.Member) {
+	t.Helper()
+	for _, m := range n.Fabric().View().Members() {
+		if m.ID.String() == id {
+			return m
+		}
+	}
+	t.Fatalf("%s is no member", id)
+	return member
+}
+
+func TestAFailedStartDoesNotEndAMembership(t *testing.T) {
+	first := start(t, small())
+	ready(t, first)
+	cfg := small()
+	cfg.Seeds, cfg.Disk = []string{first.Fabric().Addr().String()}, egal.MemoryDisk()
+	second := start(t, cfg)
+	ready(t, second)
+	before := memberOf(t, first, second.ID())
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	broken := cfg
+	broken.SlotsListen = "127.0.0.2:0"
+	broken.ListenConfig = failing(broken.SlotsListen)
+	if n, err := egal.Start(t.Context(), broken); err == nil || !strings.Contains(err.Error(), "planted") {
+		t.Fatalf("%v, %v", n, err)
+	}
+	again := start(t, cfg)
+	ready(t, again)
+	if after := memberOf(t, first, again.ID()); after.UpNumber != before.UpNumber {
+		t.Errorf("it was removed by the failed start: before %+v, after %+v", before, after)
+	}
+}
+
+func TestAFailedFirstStartLeavesNoMemberBehind(t *testing.T) {
+	first := start(t, small())
+	ready(t, first)
+	cfg := small()
+	cfg.SlotsListen = "127.0.0.2:0"
+	cfg.Seeds, cfg.ListenConfig = []string{first.Fabric().Addr().String()}, failing(cfg.SlotsListen)
+	if n, err := egal.Start(t.Context(), cfg); err == nil {
+		t.Fatalf("%v", n)
+	}
+	end := time.After(patience)
+	for {
+		changed := first.Fabric().Changed()
+		if len(first.Fabric().View().Members()) == 1 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-end:
+			t.Fatalf("it stays behind: %v", first.Fabric().View().Members())
+		}
 	}
 }
 

@@ -148,12 +148,14 @@ func startSlots(ctx context.Context, cfg Config, members *fabric.Fabric) (*slots
 	return service, err
 }
 
-// abandon ends a node that could not start wholly. It may be a member already, so it says goodbye: it must not stay
-// behind as an unreachable one.
+// abandon ends a node that could not start wholly. A new one may be a member already, so it says goodbye: it must not
+// stay behind as an unreachable one. One that was a member before stays one: what it holds is still on its disk.
 func (n *Node) abandon(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
-	defer cancel()
-	_ = n.fabric.Leave(ctx) // nobody to say it to is no fault
+	if n.fabric.Fresh() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
+		defer cancel()
+		_ = n.fabric.Leave(ctx) // nobody to say it to is no fault
+	}
 	return n.Close()
 }
 
@@ -195,6 +197,17 @@ func (n *Node) Fabric() *fabric.Fabric { return n.fabric }
 
 // Slots are the node's services of the store; none if it does not run here. The slice is the caller's.
 func (n *Node) Slots() []*slots.Service { return append([]*slots.Service(nil), n.slots...) }
+
+// Failed is closed when the node must stop, because another process runs with its identity; Err then says so.
+func (n *Node) Failed() <-chan struct{} { return n.fabric.Failed() }
+
+// Err is nil until Failed is closed.
+func (n *Node) Err() error {
+	if err := n.fabric.Err(); err != nil {
+		return fmt.Errorf("egal: %w", err)
+	}
+	return nil
+}
 
 // Done is closed when Close begins.
 func (n *Node) Done() <-chan struct{} { return n.ended }

@@ -62,7 +62,7 @@ func ownersOf(t *testing.T, addr string) []string {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr})
 	defer client.Close()
-	ranges, err := client.ClusterSlots(t.Context()).Result()
+	ranges, err := client.ClusterSlots(t.Context()).Result() //nolint:staticcheck // older clients still ask this
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +110,7 @@ func TestRealTextIsLoadedByPipeAndReadThroughAnotherNode(t *testing.T) {
 }
 
 func readByGoRedis(t *testing.T, lines []string, addr string) {
+	t.Helper()
 	client, ctx := clusterClient(t, addr), t.Context()
 	for first := 0; first < len(lines); first += 5000 {
 		batch := lines[first:min(first+5000, len(lines))]
@@ -138,6 +139,7 @@ func readByGoRedis(t *testing.T, lines []string, addr string) {
 var redirectNote = regexp.MustCompile(`^-> Redirected to slot \[\d+\] located at \S+$`)
 
 func readByRedisCLI(t *testing.T, cli string, lines []string, addr string) {
+	t.Helper()
 	var script bytes.Buffer
 	var asked []string
 	for i := 0; i < len(lines); i += 20 {

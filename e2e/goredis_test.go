@@ -43,6 +43,7 @@ func TestGoRedis(t *testing.T) {
 }
 
 func goRedisPipeline(t *testing.T, client *redis.ClusterClient) {
+	t.Helper()
 	const keys = 10_000
 	ctx := t.Context()
 	for batch := 0; batch < keys; batch += 1000 {
@@ -77,6 +78,7 @@ func goRedisPipeline(t *testing.T, client *redis.ClusterClient) {
 }
 
 func goRedisStrings(t *testing.T, client *redis.ClusterClient) {
+	t.Helper()
 	ctx := t.Context()
 	expect := func(want any, got any, err error) {
 		t.Helper()
@@ -118,6 +120,7 @@ func goRedisStrings(t *testing.T, client *redis.ClusterClient) {
 }
 
 func goRedisHashTag(t *testing.T, client *redis.ClusterClient) {
+	t.Helper()
 	ctx := t.Context()
 	if err := client.MSet(ctx, "{cart}:a", "1", "{cart}:b", "2").Err(); err != nil {
 		t.Fatal(err)
@@ -145,6 +148,7 @@ func goRedisHashTag(t *testing.T, client *redis.ClusterClient) {
 }
 
 func goRedisExpiry(t *testing.T, client *redis.ClusterClient) {
+	t.Helper()
 	ctx := t.Context()
 	if err := client.Set(ctx, "expiry:1", "x", time.Hour).Err(); err != nil {
 		t.Fatal(err)
@@ -165,6 +169,7 @@ func goRedisExpiry(t *testing.T, client *redis.ClusterClient) {
 }
 
 func goRedisScan(t *testing.T, client *redis.ClusterClient) {
+	t.Helper()
 	const keys = 2000
 	ctx := t.Context()
 	_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -200,8 +205,9 @@ func goRedisScan(t *testing.T, client *redis.ClusterClient) {
 }
 
 func goRedisTopology(t *testing.T, client *redis.ClusterClient, addrs []string) {
+	t.Helper()
 	ctx := t.Context()
-	slots, err := client.ClusterSlots(ctx).Result()
+	slots, err := client.ClusterSlots(ctx).Result() //nolint:staticcheck // older clients still ask this
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,6 +240,7 @@ func goRedisTopology(t *testing.T, client *redis.ClusterClient, addrs []string) 
 }
 
 func goRedisRedirect(t *testing.T, addrs []string) {
+	t.Helper()
 	ctx := t.Context()
 	redirects := 0
 	for _, addr := range addrs {
@@ -254,6 +261,7 @@ func goRedisRedirect(t *testing.T, addrs []string) {
 }
 
 func goRedisConcurrent(t *testing.T, addrs []string) {
+	t.Helper()
 	const workers, rounds = 16, 500
 	client := clusterClient(t, addrs...)
 	var running sync.WaitGroup

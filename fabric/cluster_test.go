@@ -34,41 +34,41 @@ type node struct {
 	found bool
 }
 
-func newCluster(t testing.TB, memory bool) *cluster {
-	t.Helper()
-	c := &cluster{t: t, rules: transport.NewRules()}
+func newCluster(tb testing.TB, memory bool) *cluster {
+	tb.Helper()
+	c := &cluster{t: tb, rules: transport.NewRules()}
 	if memory {
 		c.network = transport.NewNetwork(1)
 	}
-	noLeaks(t)
-	t.Cleanup(func() {
+	noLeaks(tb)
+	tb.Cleanup(func() {
 		for _, n := range c.nodes {
 			if n.Fabric != nil {
-				must(t, n.Close())
+				must(tb, n.Close())
 			}
 		}
 	})
 	return c
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // noLeaks fails the test when goroutines of the fabric outlive it.
-func noLeaks(t testing.TB) {
-	t.Helper()
-	t.Cleanup(func() {
+func noLeaks(tb testing.TB) {
+	tb.Helper()
+	tb.Cleanup(func() {
 		var left string
 		for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {
 			if left = ownGoroutines(); left == "" {
 				return
 			}
 		}
-		t.Errorf("goroutines are left:\n%s", left)
+		tb.Errorf("goroutines are left:\n%s", left)
 	})
 }
 
@@ -142,8 +142,8 @@ func (c *cluster) restart(n *node) {
 }
 
 // until waits until ok holds for the view of every one of the nodes.
-func until(t testing.TB, what string, ok func(*gossip.View) bool, nodes ...*node) {
-	t.Helper()
+func until(tb testing.TB, what string, ok func(*gossip.View) bool, nodes ...*node) {
+	tb.Helper()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for _, n := range nodes {
@@ -156,7 +156,7 @@ func until(t testing.TB, what string, ok func(*gossip.View) bool, nodes ...*node
 			select {
 			case <-changed:
 			case <-timer.C:
-				t.Fatalf("%s: waited in vain at %s for: %s\n%s", t.Name(), n.addr, what, describe(nodes))
+				tb.Fatalf("%s: waited in vain at %s for: %s\n%s", tb.Name(), n.addr, what, describe(nodes))
 			}
 		}
 	}
@@ -229,6 +229,7 @@ func (c *cluster) converged(n int, nodes ...*node) {
 
 // everywhere runs a test over sockets and over the memory network.
 func everywhere(t *testing.T, test func(t *testing.T, c *cluster)) {
+	t.Helper()
 	for _, memory := range []bool{false, true} {
 		t.Run(map[bool]string{false: "loopback", true: "memory"}[memory], func(t *testing.T) {
 			test(t, newCluster(t, memory))

@@ -78,7 +78,7 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 		return nil, err
 	}
 	f := &Fabric{config: config, home: h, transport: config.Transport, logger: config.Logger, failed: make(chan struct{})}
-	if err := f.begin(); err != nil {
+	if err := f.begin(); err != nil { //nolint:contextcheck // what it starts outlives Start
 		return nil, errors.Join(err, h.lock.Close())
 	}
 	return f, nil
@@ -147,6 +147,9 @@ func (f *Fabric) startingState() (*gossip.Snapshot, error) {
 // ID is the node's identity, made once with its data directory.
 func (f *Fabric) ID() gossip.NodeID { return f.home.identity.node }
 
+// Fresh reports whether this start has made the identity: the node was no member of anything before.
+func (f *Fabric) Fresh() bool { return f.home.fresh }
+
 // Addr is where other nodes reach this one.
 func (f *Fabric) Addr() netip.AddrPort { return f.config.Transport.Addr() }
 
@@ -196,12 +199,16 @@ func (f *Fabric) DeleteShared(ctx context.Context, key string) error {
 
 // write gives the request to the core and waits until the core's answer is out.
 func (f *Fabric) write(ctx context.Context, operation, key string, m gossip.Message) error {
-	var refusal error
+	answer := make(chan error, 1) // the answer may come after ctx has ended and nobody waits for it
 	err := f.loop.Request(ctx, f.Addr(), m, func() {
-		refusal, f.refusal = f.refusal, nil
+		answer <- f.refusal
+		f.refusal = nil
 		f.publish(f.core.View())
 	})
-	if err = errors.Join(err, refusal); err != nil {
+	if err == nil {
+		err = <-answer
+	}
+	if err != nil {
 		return fmt.Errorf("fabric: %s %q: %w", operation, key, err)
 	}
 	return nil

@@ -20,6 +20,7 @@ func TestNodesFormOneCluster(t *testing.T) {
 	for _, n := range []int{1, 3, 10} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			everywhere(t, func(t *testing.T, c *cluster) {
+				t.Helper()
 				c.add(n)
 				c.converged(n, c.nodes...)
 				for _, node := range c.nodes {
@@ -34,6 +35,7 @@ func TestNodesFormOneCluster(t *testing.T) {
 
 func TestAWriteIsShownAtOnceAndArrivesEverywhere(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cluster) {
+		t.Helper()
 		c.add(3)
 		c.converged(3, c.nodes...)
 		for i, writer := range c.nodes {
@@ -65,8 +67,25 @@ func TestAWriteIsShownAtOnceAndArrivesEverywhere(t *testing.T) {
 	})
 }
 
+// The core may answer a write whose caller has just given up; the race detector looks on.
+func TestAWriteMayBeGivenUpAtAnyMoment(t *testing.T) {
+	c := newCluster(t, true)
+	c.add(1)
+	c.converged(1, c.nodes...)
+	key := strings.Repeat("k", gossip.MaxKey+1)
+	for i := range 4000 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%41)*time.Microsecond)
+		err := c.nodes[0].SetShared(ctx, key, nil)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) == errors.Is(err, gossip.ErrTooLarge) {
+			t.Fatalf("want one reason: %v", err)
+		}
+	}
+}
+
 func TestAKilledNodeIsUnreachableAndComesBackAsItself(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cluster) {
+		t.Helper()
 		c.add(3)
 		c.converged(3, c.nodes...)
 		victim := c.nodes[2]
@@ -84,6 +103,7 @@ func TestAKilledNodeIsUnreachableAndComesBackAsItself(t *testing.T) {
 
 func TestAllRestartAtOnce(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cluster) {
+		t.Helper()
 		c.add(3)
 		c.converged(3, c.nodes...)
 		must(t, c.nodes[1].SetShared(t.Context(), "kept", []byte("yes")))
@@ -108,6 +128,7 @@ func TestAllRestartAtOnce(t *testing.T) {
 
 func TestAPartitionIsSeenOnBothSidesAndHealsByItself(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cluster) {
+		t.Helper()
 		c.add(3)
 		c.converged(3, c.nodes...)
 		c.rules.Partition([]netip.AddrPort{c.nodes[0].addr, c.nodes[1].addr}, []netip.AddrPort{c.nodes[2].addr})
@@ -125,6 +146,7 @@ func TestAPartitionIsSeenOnBothSidesAndHealsByItself(t *testing.T) {
 
 func TestANodeThatLeavesIsRemoved(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cluster) {
+		t.Helper()
 		c.add(3)
 		c.converged(3, c.nodes...)
 		must(t, c.nodes[2].Leave(t.Context()))
@@ -137,6 +159,7 @@ func TestANodeThatLeavesIsRemoved(t *testing.T) {
 
 func TestANodeOfAnotherClusterIsRefused(t *testing.T) {
 	everywhere(t, func(t *testing.T, c *cluster) {
+		t.Helper()
 		c.add(2)
 		c.converged(2, c.nodes...)
 		stranger := &node{disk: durable.Memory(), found: true}

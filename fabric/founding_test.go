@@ -55,7 +55,7 @@ func TestWhoFoundsAndWhen(t *testing.T) {
 					tr, err := network.Listen(netip.MustParseAddrPort(addr))
 					must(t, err)
 					tr.Start(silentNode{})
-					defer tr.Close()
+					defer func() { must(t, tr.Close()) }()
 				}
 				tr, err := network.Listen(netip.MustParseAddrPort(here))
 				must(t, err)

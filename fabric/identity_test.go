@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -55,6 +57,21 @@ func TestADamagedIdentityIsRefused(t *testing.T) {
 	must(t, lock.Close())
 }
 
+func TestTheDataDirectoryIsForItsUserAlone(t *testing.T) {
+	tr, err := transport.NewNetwork(1).Listen(netip.MustParseAddrPort(here))
+	must(t, err)
+	dir := filepath.Join(t.TempDir(), "data")
+	f, err := Start(t.Context(), Config{FS: durable.OS(), Dir: dir, Transport: tr})
+	must(t, err)
+	until(t, "a cluster", allUp(1), &node{Fabric: f})
+	must(t, f.Close())
+	for name, want := range map[string]fs.FileMode{"": 0o700, fabricDir: 0o700, identityFile: 0o600, filepath.Join(fabricDir, snapshotFile): 0o600} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%q: %v, %v, want %v", name, info, err, want)
+		}
+	}
+}
+
 func FuzzDecodeIdentity(f *testing.F) {
 	f.Add(someIdentity().encode())
 	f.Add([]byte("node: x\nchecksum: 00000000\n"))
@@ -97,7 +114,9 @@ func TestIDsAreFreshAndRepeatableOnlyWhenSeeded(t *testing.T) {
 		must(t, f.Close())
 		return f.ID()
 	}
-	if id(0) == id(0) || id(1) != id(1) || id(1) == id(2) {
+	one, again := id(1), id(1)
+	fresh, fresher := id(0), id(0)
+	if one != again || fresh == fresher || one == id(2) {
 		t.Fatal("ids")
 	}
 }
@@ -133,7 +152,7 @@ func TestSnapshotsAreWrittenAtOnceAndThenOncePerSecond(t *testing.T) {
 		must(t, err)
 		f, err = Start(t.Context(), Config{FS: durable.Crash(disk), Dir: "data", Transport: tr})
 		must(t, err)
-		defer f.Close()
+		defer func() { must(t, f.Close()) }()
 		if !shows("key", "last")(f.View()) {
 			t.Fatal("the last write is not in the snapshot of Close")
 		}

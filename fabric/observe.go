@@ -18,8 +18,8 @@ func (f *Fabric) observe(ctx context.Context, before *gossip.View) {
 		case <-ctx.Done():
 			return
 		case <-f.failed:
-			f.logger.Error("another process runs with this node's identity: this one must stop\nhint: a copied data directory; start the copy with an empty one",
-				"event", "fabric_superseded", "node", f.ID().String())
+			f.logger.Error("another process runs with this node's identity, this one must stop",
+				"event", "fabric_superseded", "hint", "a copied data directory: start the copy with an empty one")
 			<-ctx.Done()
 			return
 		case <-changed:
@@ -30,7 +30,7 @@ func (f *Fabric) observe(ctx context.Context, before *gossip.View) {
 func (f *Fabric) logChanges(before, after *gossip.View) {
 	for _, m := range after.Members() {
 		old, known := before.Member(m.ID)
-		attributes := []any{"node", m.ID.String(), "name", m.Name, "addr", m.Addr.String()}
+		attributes := []any{"member", m.ID.String(), "name", m.Name, "addr", m.Addr.String()}
 		switch {
 		case m.Status == gossip.StatusUp && (!known || old.Status != gossip.StatusUp):
 			f.logger.Info("member up", append(attributes, "event", "member_up")...)
@@ -46,7 +46,7 @@ func (f *Fabric) logChanges(before, after *gossip.View) {
 	}
 	for _, m := range before.Members() {
 		if _, known := after.Member(m.ID); !known {
-			f.logger.Info("member left", "event", "member_left", "node", m.ID.String(), "name", m.Name, "addr", m.Addr.String())
+			f.logger.Info("member left", "event", "member_left", "member", m.ID.String(), "name", m.Name, "addr", m.Addr.String())
 		}
 	}
 }

@@ -2,6 +2,7 @@ package slots
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -379,30 +380,37 @@ func (s *Service) clientPause(ctx *command.Context) {
 	writes := len(ctx.Args) == 4 && isWord(ctx.Args[3], "WRITE")
 	switch {
 	case len(ctx.Args) > 4:
-		ctx.Reply.Error("ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.")
+		ctx.Reply.Error(errSubcommandSyntax(ctx.Args[1]))
 	case len(ctx.Args) == 4 && !writes && !isWord(ctx.Args[3], "ALL"):
 		ctx.Reply.Error("ERR CLIENT PAUSE mode must be WRITE or ALL")
-	case !ok || timeout > maxPause.Milliseconds():
+	case !ok:
 		ctx.Reply.Error("ERR timeout is not an integer or out of range")
 	case timeout < 0:
 		ctx.Reply.Error("ERR timeout is negative")
+	case timeout > math.MaxInt64-ctx.Now: // such an end wraps around into the past
+		ctx.Reply.OK()
 	default:
-		s.pauseFor(ctx.Now, time.Duration(timeout)*time.Millisecond, writes)
+		s.pauseFor(ctx.Now, time.Duration(min(timeout, maxPause.Milliseconds()))*time.Millisecond, writes)
 		ctx.Reply.OK()
 	}
+}
+
+// errSubcommandSyntax is the reply to words that a subcommand of CLIENT, named as the client did, does not take.
+func errSubcommandSyntax(name []byte) string {
+	return "ERR unknown subcommand or wrong number of arguments for '" + string(name) + "'. Try CLIENT HELP."
 }
 
 func (s *Service) clientReply(ctx *command.Context) {
 	c := s.own(ctx)
 	switch mode := ctx.Args[2]; {
 	case isWord(mode, "ON"):
-		c.reply = replyOn
+		c.reply = 0
 		ctx.Reply.OK()
 	case isWord(mode, "OFF"):
-		c.reply = replyOff
+		c.reply |= replyOff
 	case isWord(mode, "SKIP"):
-		if c.reply != replyOff {
-			c.reply = replySkipNext
+		if c.reply&replyOff == 0 {
+			c.reply |= replySkipNext
 		}
 	default:
 		ctx.Reply.Error(errSyntax)
@@ -460,7 +468,7 @@ func clientTrackinginfo(ctx *command.Context) {
 func clientUnblock(ctx *command.Context) {
 	switch {
 	case len(ctx.Args) > 4:
-		ctx.Reply.Error("ERR wrong number of arguments for 'client|unblock' command")
+		ctx.Reply.Error(errSubcommandSyntax(ctx.Args[1]))
 	case len(ctx.Args) == 4 && !isWord(ctx.Args[3], "TIMEOUT") && !isWord(ctx.Args[3], "ERROR"):
 		ctx.Reply.Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
 	default:

@@ -76,11 +76,12 @@ func (c *connection) kill() {
 	}
 }
 
-// killIdle kills the connections that have been silent since before an instant in ms.
+// killIdle kills the connections that have been silent since before an instant in ms, unless they wait for the end of a
+// pause.
 func (l *clients) killIdle(before int64) {
 	for _, c := range l.all() {
 		c.mu.Lock()
-		idle := c.seen.active < before
+		idle := c.seen.active < before && !c.seen.postponed
 		c.mu.Unlock()
 		if idle {
 			c.kill()

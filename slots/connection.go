@@ -1,6 +1,7 @@
 package slots
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -24,15 +25,23 @@ const (
 	maxKeptBuffer = 64 << 10
 )
 
-// replyMode is what CLIENT REPLY asked for.
+// replyMode is what CLIENT REPLY asked for; its zero value gives replies.
 type replyMode uint8
 
 const (
-	replyOn       replyMode = iota
-	replyOff                // no replies
-	replySkipNext           // no reply to this command and the next
-	replySkip               // no reply to this command
+	replyOff      replyMode = 1 << iota // no replies
+	replySkip                           // no reply to this command
+	replySkipNext                       // no reply to the next command
 )
+
+// after is the mode for the next command.
+func (m replyMode) after() replyMode {
+	next := m & replyOff
+	if m&replySkipNext != 0 {
+		next |= replySkip
+	}
+	return next
+}
 
 // connection is one client. It is owned by one goroutine, its event loop or its own, except for what says otherwise.
 type connection struct {
@@ -59,8 +68,13 @@ type connection struct {
 	seen sighting // guarded by mu
 }
 
-// errMaxClients is sent to a client there is no room for.
-const errMaxClients = "-ERR max number of clients reached\r\n"
+// refusal is sent to a client there is no room for.
+func (s *Service) refusal() []byte {
+	if s.cluster != nil {
+		return []byte("-ERR max number of clients + cluster connections reached\r\n")
+	}
+	return []byte("-ERR max number of clients reached\r\n")
+}
 
 // prepare fills in what an engine knows of a new connection.
 func (c *connection) prepare(s *Service, owner owner, descriptor int, remote, local string) {
@@ -104,7 +118,8 @@ type sighting struct {
 	readOnly                  bool
 	noEvict, noTouch          bool // set by CLIENT; kept for CLIENT LIST
 	command                   string
-	active                    int64 // ms since 1970 of the last turn
+	active                    int64 // ms since 1970 of the last turn, or the last replies sent
+	postponed                 bool  // waits for the end of a pause
 	input, output             int   // bytes received and not executed; bytes unsent before the last turn
 }
 
@@ -182,7 +197,7 @@ func (x *executor) judge(c *connection) turnState {
 	switch {
 	case c.killed.Load():
 		return turnAbort
-	case len(x.reply.Buf)-c.sent > x.service.config.OutputLimit:
+	case x.reply.Overflown() || len(x.reply.Buf)-c.sent > x.service.config.OutputLimit:
 		x.service.statistics.overflowClosed.Add(1)
 		return turnAbort
 	case c.session.Close:
@@ -196,6 +211,7 @@ func (x *executor) begin(c *connection) {
 	x.connection, x.running, x.backlog = c, nil, len(c.output)-c.sent
 	x.context.Session = &c.session
 	x.reply.Buf, x.reply.Protocol = c.output, c.session.Protocol
+	x.reply.Bound(c.sent + min(x.service.config.OutputLimit, math.MaxInt-c.sent))
 	x.now = x.service.config.Now()
 	x.context.Now = x.now.UnixMilli()
 	if c.parser != nil {
@@ -227,5 +243,13 @@ func (x *executor) publish(waiting int) {
 		seen.command = x.running.FullName()
 	}
 	seen.active, seen.input, seen.output = x.context.Now, waiting, x.backlog
+	seen.postponed = c.state == turnPostponed
+	c.mu.Unlock()
+}
+
+// reads notes that the client takes its replies, which counts as activity.
+func (c *connection) reads(now int64) {
+	c.mu.Lock()
+	c.seen.active = max(c.seen.active, now)
 	c.mu.Unlock()
 }

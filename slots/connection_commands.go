@@ -244,7 +244,7 @@ func (s *Service) reset(ctx *command.Context) {
 	session.Database, session.Protocol, session.Name = 0, 2, ""
 	session.ReadOnly, session.Asking = false, false
 	own := s.own(ctx)
-	own.reply = replyOn
+	own.reply &^= replyOff | replySkipNext // a SKIP before keeps this reply from being sent
 	own.mu.Lock()
 	own.seen.noEvict, own.seen.noTouch = false, false
 	own.mu.Unlock()

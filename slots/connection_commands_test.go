@@ -3,6 +3,7 @@ package slots
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,7 @@ func TestClientCommands(t *testing.T) {
 		{"CLIENT TRACKINGINFO", "[flags [off] redirect :-1 prefixes []]"},
 		{"CLIENT UNBLOCK 1", ":0"},
 		{"CLIENT UNBLOCK x", "-ERR value is not an integer or out of range"},
+		{"CLIENT UNBLOCK 999 TIMEOUT x", "-ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP."},
 		{"CLIENT UNBLOCK 1 gently", "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"},
 		{"CLIENT LIST TYPE pirate", "-ERR Unknown client type 'pirate'"},
 		{"CLIENT LIST TYPE master", ""},
@@ -132,6 +134,80 @@ func TestClientReply(t *testing.T) {
 				encode("ECHO", "unheard") + encode("CLIENT", "REPLY", "ON") + encode("ECHO", "heard"))
 			c.expect("+OK\r\n$5\r\nheard\r\n")
 		})
+	}
+}
+
+// replyWords are the calls of the transitions of CLIENT REPLY by the letters of a conversation.
+var replyWords = map[rune]string{
+	's': "CLIENT REPLY SKIP", 'o': "CLIENT REPLY OFF", 'O': "CLIENT REPLY ON", '?': "CLIENT REPLY maybe",
+	'r': "RESET", 'p': "PING", '!': "NOSUCH",
+}
+
+// replyTranscript has a new connection make the calls, and returns what is heard of them and of CLIENT REPLY ON and
+// ECHO behind them.
+func replyTranscript(t *testing.T, network, address, letters string) string {
+	t.Helper()
+	conn, err := net.DialTimeout(network, address, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	var calls strings.Builder
+	for _, letter := range letters {
+		calls.WriteString(replyWords[letter] + "\r\n")
+	}
+	const end = "$3\r\nend\r\n"
+	calls.WriteString("CLIENT REPLY ON\r\nECHO end\r\n")
+	if _, err := io.WriteString(conn, calls.String()); err != nil {
+		t.Fatal(err)
+	}
+	heard := make([]byte, 0, 4096)
+	for !strings.HasSuffix(string(heard), end) {
+		n, err := conn.Read(heard[len(heard):cap(heard)])
+		if heard = heard[:len(heard)+n]; err != nil {
+			t.Fatalf("%s: %q, then %v", letters, heard, err)
+		}
+	}
+	return strings.TrimSuffix(string(heard), "+OK\r\n"+end)
+}
+
+func TestTransitionsOfClientReply(t *testing.T) {
+	const ok, pong, reset, syntax = "+OK\r\n", "+PONG\r\n", "+RESET\r\n", "-ERR syntax error\r\n"
+	address := start(t, Config{}).Addr().String()
+	for letters, want := range map[string]string{ // as the original answers them
+		"p": pong, "O": ok, "o": "", "s": "", "r": reset, "?": syntax,
+		"sp": "", "spp": pong, "s?p": pong, "s!p": pong,
+		"ssp": "", "sspp": pong, "sssp": "", "sop": "", "sopO": ok, "sOp": ok + pong, "ssOp": ok + pong, "ssop": "",
+		"srp": pong, "ssrp": pong,
+		"op": "", "oOp": ok + pong, "osOp": ok + pong, "ospO": ok, "oop": "", "orp": reset + pong, "osrp": reset + pong, "o?O": ok,
+		"OOp": ok + ok + pong, "Osp": ok, "Oop": ok, "rsp": reset,
+	} {
+		if got := replyTranscript(t, "tcp", address, letters); got != want {
+			t.Errorf("%s: heard %q, want %q", letters, got, want)
+		}
+	}
+}
+
+// Every conversation of up to four calls is heard as the original's.
+func TestClientReplyIsTheOriginals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: thousands of connections")
+	}
+	socket := startOriginal(t)
+	address := start(t, Config{}).Addr().String()
+	conversations := []string{""}
+	for first := 0; len(conversations[first]) < 4; first++ {
+		for letter := range replyWords {
+			conversations = append(conversations, conversations[first]+string(letter))
+		}
+	}
+	for _, letters := range conversations {
+		ours := strings.ReplaceAll(replyTranscript(t, "tcp", address, letters), ", with args beginning with: ", "")
+		theirs := strings.ReplaceAll(replyTranscript(t, "unix", socket, letters), ", with args beginning with: ", "")
+		if ours != theirs {
+			t.Errorf("%s: heard %q, of the original %q", letters, ours, theirs)
+		}
 	}
 }
 
@@ -184,7 +260,12 @@ func TestClientPause(t *testing.T) {
 				{"CLIENT PAUSE -1", "-ERR timeout is negative"},
 				{"CLIENT PAUSE 1 some", "-ERR CLIENT PAUSE mode must be WRITE or ALL"},
 				{"CLIENT PAUSE 1 all x", "-ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP."},
+				{"CLIENT pause 1 all x", "-ERR unknown subcommand or wrong number of arguments for 'pause'. Try CLIENT HELP."},
+				{"CLIENT PAUSE 9223372036854775808", "-ERR timeout is not an integer or out of range"},
+				{"CLIENT PAUSE 9223372036854775807", "+OK"}, // its end wraps around: no pause, as in the original
 				{"SET k old", "+OK"},
+				{"CLIENT PAUSE 9223370000000000000 WRITE", "+OK"},
+				{"CLIENT UNPAUSE", "+OK"},
 				{"CLIENT PAUSE 3600000 WRITE", "+OK"},
 				{"GET k", "old"},
 			})
@@ -280,6 +361,10 @@ func TestTheConnectionTellsThatItIsAClusters(t *testing.T) {
 		{"MGET a b", "-CROSSSLOT Keys in request don't hash to the same slot"},
 		{"MSET {a}1 x {a}2 y", "+OK"},
 		{"MGET {a}2 {a}1", "[y x]"},
+		{"COPY {a}1 {a}2 DB 1", "-ERR Copying to another database is not allowed in cluster mode"},
+		{"COPY {a}1 {a}2 DB 16", "-ERR DB index is out of range"},
+		{"COPY {a}1 {a}2 DB 0 REPLACE", ":1"},
+		{"MOVE {a}1 1", "-ERR MOVE is not allowed in cluster mode"},
 	})
 	if text := c.call("INFO"); !strings.Contains(text, "redis_mode:cluster\r\n") || !strings.Contains(text, "cluster_enabled:1\r\n") {
 		t.Errorf("INFO: %s", text)

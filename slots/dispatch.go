@@ -44,7 +44,7 @@ type executor struct {
 func newExecutor(s *Service) *executor {
 	x := &executor{service: s, shards: make([]uint64, (len(s.store.Shards())+63)/64)}
 	x.context = command.Context{
-		Reply: &x.reply, Store: s.store, Table: s.table, MaxString: s.limits.Bulk,
+		Reply: &x.reply, Store: s.store, Table: s.table, MaxString: s.limits.Bulk, Cluster: s.cluster != nil,
 		Random: rand.New(rand.NewPCG(s.seed, s.executors.Add(1))),
 	}
 	return x
@@ -59,7 +59,6 @@ func (x *executor) call(args [][]byte) bool {
 	if row != nil && s.paused.Load() != nil && s.postpones(row, x.context.Now) {
 		return false
 	}
-	silent := c.reply == replySkip
 	if row == nil {
 		x.refuseUnknown(args, text)
 	} else {
@@ -68,16 +67,10 @@ func (x *executor) call(args [][]byte) bool {
 	if len(x.reply.Buf) > mark && x.reply.Buf[mark] == '-' {
 		s.statistics.countError(x.reply.Buf[mark:])
 	}
-	switch {
-	case silent:
-		c.reply = replyOn
-		fallthrough
-	case c.reply != replyOn:
+	if c.reply&(replyOff|replySkip) != 0 {
 		x.reply.Truncate(mark)
 	}
-	if c.reply == replySkipNext {
-		c.reply = replySkip
-	}
+	c.reply = c.reply.after()
 	return true
 }
 

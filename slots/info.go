@@ -89,8 +89,6 @@ func (s *Service) infoServer(b *strings.Builder) {
 	field(b, "hz", int(time.Second/housekeepingInterval))
 	field(b, "configured_hz", int(time.Second/housekeepingInterval))
 	field(b, "executable", executable)
-	field(b, "config_file", "")
-	field(b, "io_threads_active", 0)
 }
 
 func (s *Service) infoClients(b *strings.Builder) {
@@ -216,7 +214,7 @@ func (s *Service) infoCluster(b *strings.Builder) {
 func (s *Service) infoKeyspace(b *strings.Builder) {
 	for db := range s.store.Databases() {
 		if keys := s.store.Len(db); keys > 0 {
-			fmt.Fprintf(b, "db%d:keys=%d,expires=%d,avg_ttl=0\r\n", db, keys, s.store.Volatile(db))
+			fmt.Fprintf(b, "db%d:keys=%d,expires=%d,avg_ttl=%d\r\n", db, keys, s.store.Volatile(db), s.store.MeanTimeToLive(db))
 		}
 	}
 }

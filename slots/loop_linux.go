@@ -328,7 +328,7 @@ func (l *eventLoop) adopt(descriptor int, remote unix.Sockaddr) {
 	s := &socket{loop: l, generation: l.generation, interest: unix.EPOLLIN}
 	s.prepare(l.service, s, descriptor, socketAddress(remote), socketAddress(local))
 	if !l.service.admit(&s.connection) {
-		_, _ = unix.Write(descriptor, []byte(errMaxClients))
+		_, _ = unix.Write(descriptor, l.service.refusal())
 		_ = unix.Close(descriptor)
 		l.open.Add(-1)
 		return

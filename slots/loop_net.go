@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// maxWrite is how many bytes are written at once, so that the client's progress is seen.
+const maxWrite = 64 << 10
+
 // netEngine serves every connection by a goroutine of its own over net.Conn. It works on every system.
 type netEngine struct {
 	service  *Service
@@ -59,7 +62,7 @@ func (e *netEngine) serve(conn net.Conn) {
 	s := &stream{conn: conn}
 	s.prepare(e.service, s, -1, conn.RemoteAddr().String(), conn.LocalAddr().String())
 	if !e.service.admit(&s.connection) {
-		_, _ = conn.Write([]byte(errMaxClients))
+		_, _ = conn.Write(e.service.refusal())
 		_ = conn.Close()
 		return
 	}
@@ -127,8 +130,14 @@ func (e *netEngine) send(s *stream) bool {
 	if len(s.output) == 0 {
 		return true
 	}
-	n, err := s.conn.Write(s.output)
-	e.service.statistics.outputBytes.Add(uint64(n))
+	var err error
+	for rest := s.output; len(rest) > 0 && err == nil; {
+		var n int
+		n, err = s.conn.Write(rest[:min(len(rest), maxWrite)])
+		rest = rest[n:]
+		e.service.statistics.outputBytes.Add(uint64(n))
+		s.reads(e.service.config.Now().UnixMilli())
+	}
 	s.output = s.output[:0]
 	if cap(s.output) > maxKeptBuffer {
 		s.output = nil

@@ -1,6 +1,7 @@
 package slots
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -35,6 +36,7 @@ func (s *Service) serverCommands() []command.Command {
 					Tips:    []string{"request_policy:all_nodes", "response_policy:all_succeeded"},
 					Run: func(ctx *command.Context) {
 						s.statistics.reset()
+						s.store.ResetStats()
 						ctx.Reply.OK()
 					},
 				},
@@ -188,7 +190,8 @@ func (s *Service) configSet(ctx *command.Context) {
 	for i := 0; i < len(args); i += 2 {
 		row, ok := findParameter(string(args[i]))
 		if !ok {
-			ctx.Reply.Error("ERR Unknown option or number of arguments for CONFIG SET - '" + string(args[i][:min(len(args[i]), 128)]) + "'")
+			name, _, _ := bytes.Cut(args[i], []byte{0})
+			ctx.Reply.Error("ERR Unknown option or number of arguments for CONFIG SET - '" + string(name) + "'")
 			return
 		}
 		rows = append(rows, row)

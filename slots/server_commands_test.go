@@ -33,6 +33,8 @@ func TestServerCommands(t *testing.T) {
 		{"CONFIG SET appendonly yes", refused("appendonly", "everything is kept in memory")},
 		{"CONFIG SET appendonly no", "+OK"},
 		{"CONFIG SET nothing 1", "-ERR Unknown option or number of arguments for CONFIG SET - 'nothing'"},
+		{"CONFIG SET " + strings.Repeat("x", 300) + " 1", "-ERR Unknown option or number of arguments for CONFIG SET - '" + strings.Repeat("x", 300) + "'"},
+		{"CONFIG SET x\x00y 1", "-ERR Unknown option or number of arguments for CONFIG SET - 'x'"},
 		{"CONFIG SET timeout 1 maxclients", "-ERR syntax error"},
 		{"CONFIG SET timeout", "-ERR wrong number of arguments for 'config|set' command"},
 		{"CONFIG SET timeout 0", "+OK"},
@@ -49,8 +51,11 @@ func TestServerCommands(t *testing.T) {
 
 func TestInfo(t *testing.T) {
 	c := dial(t, start(t, Config{Version: "1.2.3"}))
+	c.check("SET fleeting 1 PX 1", "+OK")
+	eventually(t, "a key expires", func() bool { return strings.Contains(c.call("INFO stats"), "\r\nexpired_keys:1\r\n") })
 	c.check("SELECT 2", "+OK")
 	c.check("SET a 1 EX 100", "+OK")
+	eventually(t, "the mean time to live is known", func() bool { return strings.Contains(c.call("INFO keyspace"), ",avg_ttl=99") })
 	c.check("SET b 1", "+OK")
 	c.check("INCR b", ":2")
 	c.check("GET b", "2")
@@ -66,7 +71,7 @@ func TestInfo(t *testing.T) {
 			"# Cluster\r\ncluster_enabled:0\r\n", "# Keyspace\r\ndb2:keys=2,expires=1,avg_ttl=",
 		},
 		"INFO stats":        {"keyspace_hits:1\r\nkeyspace_misses:1\r\n", "total_error_replies:3\r\n"},
-		"INFO commandstats": {"# Commandstats\r\n", "cmdstat_get:calls=2,usec=", "cmdstat_incr:calls=1,usec=", ",rejected_calls=1,failed_calls=0\r\n", "cmdstat_set:calls=3,usec=", ",rejected_calls=0,failed_calls=1\r\n"},
+		"INFO commandstats": {"# Commandstats\r\n", "cmdstat_get:calls=2,usec=", "cmdstat_incr:calls=1,usec=", ",rejected_calls=1,failed_calls=0\r\n", "cmdstat_set:calls=4,usec=", ",rejected_calls=0,failed_calls=1\r\n"},
 		"INFO errorstats":   {"# Errorstats\r\nerrorstat_ERR:count=3\r\n"},
 		"INFO everything":   {"# Server", "# Commandstats", "# Keyspace"},
 		"INFO all":          {"# Commandstats"},
@@ -87,8 +92,17 @@ func TestInfo(t *testing.T) {
 		t.Error("INFO cpu shows more than that")
 	}
 	c.check("CONFIG RESETSTAT", "+OK")
-	if text := c.call("INFO stats"); !strings.Contains(text, "total_connections_received:0\r\ntotal_commands_processed:1\r\n") {
-		t.Errorf("after CONFIG RESETSTAT: %s", text)
+	text := c.call("INFO stats")
+	for _, part := range []string{
+		"total_connections_received:0\r\ntotal_commands_processed:1\r\n",
+		"\r\nexpired_keys:0\r\n", "\r\nkeyspace_hits:0\r\n", "\r\nkeyspace_misses:0\r\n",
+	} {
+		if !strings.Contains(text, part) {
+			t.Errorf("after CONFIG RESETSTAT: no %q in %s", part, text)
+		}
+	}
+	if text := c.call("INFO everything"); strings.Contains(text, "config_file") || strings.Contains(text, "io_threads") {
+		t.Errorf("fields without a value of their own: %s", text)
 	}
 }
 

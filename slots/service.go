@@ -22,8 +22,12 @@ import (
 const (
 	// housekeepingInterval is the time between two looks at expired keys and idle clients.
 	housekeepingInterval = 100 * time.Millisecond
-	// expiryBudget is how many entries one look at expired keys may visit.
+	// expiryBudget is how many entries with an expiry one look at expired keys may visit.
 	expiryBudget = 16 << 10
+	// expiryWorth is the share of expired ones, one in so many, above which another look follows at once.
+	expiryWorth = 10
+	// expiryTime bounds the looks of one interval.
+	expiryTime = housekeepingInterval / 4
 )
 
 // Service is one complete server of the store: listener, clients, keyspace. It is safe for use by any goroutine.
@@ -169,11 +173,28 @@ func (s *Service) keepHouse() {
 			continue
 		case <-ticker.C:
 		}
+		s.expire()
 		now := s.config.Now()
-		s.store.ExpireSome(now.UnixMilli(), expiryBudget)
 		s.rates.sample(now, s.statistics)
 		if idle := s.idleSeconds.Load(); idle > 0 {
 			s.clients.killIdle(now.UnixMilli() - 1000*idle)
+		}
+	}
+}
+
+// expire removes expired keys. It goes on while that is worth it and there is time, so that what has expired does not
+// pile up however much is written.
+func (s *Service) expire() {
+	begin := s.config.Now()
+	for now := begin; now.Sub(begin) < expiryTime; now = s.config.Now() {
+		looked, removed := s.store.ExpireSome(now.UnixMilli(), expiryBudget)
+		if removed*expiryWorth <= looked {
+			return
+		}
+		select {
+		case <-s.closing:
+			return
+		default:
 		}
 	}
 }

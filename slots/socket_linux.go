@@ -144,6 +144,7 @@ func (l *eventLoop) flush() {
 
 // send writes as much of a socket's output as the system takes.
 func (l *eventLoop) send(s *socket) {
+	before := s.sent
 	for s.sent < len(s.output) {
 		n, errno := rawWrite(s.descriptor, s.output[s.sent:])
 		if errno == unix.EAGAIN || errno == unix.EINTR {
@@ -155,6 +156,9 @@ func (l *eventLoop) send(s *socket) {
 		}
 		s.sent += n
 		l.service.statistics.outputBytes.Add(uint64(n))
+	}
+	if s.sent > before && s.interest&unix.EPOLLOUT != 0 { // it was blocked and has read since
+		s.reads(l.service.config.Now().UnixMilli())
 	}
 	blocked := s.sent < len(s.output)
 	switch {

@@ -2,7 +2,9 @@ package slots
 
 import (
 	"fmt"
+	"net"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,4 +67,32 @@ func TestRedisBenchmark(t *testing.T) {
 			}
 		})
 	}
+}
+
+// startOriginal runs the compatible server and returns its socket; the test is skipped where it is missing.
+func startOriginal(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("SKIPPED: there is no redis-server in PATH to compare with")
+	}
+	directory := t.TempDir()
+	socket := filepath.Join(directory, "s")
+	command := exec.CommandContext(t.Context(), path, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", directory)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	eventually(t, "the original is up", func() bool {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		return true
+	})
+	return socket
 }

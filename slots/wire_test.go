@@ -220,6 +220,57 @@ func TestOutputLimit(t *testing.T) {
 	}
 }
 
+// A single command can ask for more than a client may leave unread. Its reply is not built any further then.
+func TestOutputLimitOfOneCommand(t *testing.T) {
+	const limit, keys = 1 << 20, 3000
+	cluster := startTestCluster(t, 1, func(_ int, config *Config) { config.OutputLimit = limit })
+	s := cluster.services[0]
+	setup := newHand(t, s)
+	setup.run([]byte(encode("SET", "{t}big", strings.Repeat("x", 64<<10))))
+	for i := range keys {
+		setup.output = setup.output[:0]
+		setup.run([]byte(encode("SET", fmt.Sprintf("{t}%0*d", 1000, i), "")))
+	}
+	mget := []string{"MGET"}
+	for range keys {
+		mget = append(mget, "{t}big")
+	}
+	for name, words := range map[string][]string{
+		"MGET":          mget,
+		"KEYS":          {"KEYS", "*"},
+		"SCAN":          {"SCAN", "0", "COUNT", "1000000000"},
+		"GETKEYSINSLOT": {"CLUSTER", "GETKEYSINSLOT", "15891", "1000000000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHand(t, s)
+			before := s.Metrics().OverflowClosed
+			h.executor.turn(&h.connection, []byte(encode(words...)))
+			if h.state != turnAbort || s.Metrics().OverflowClosed != before+1 {
+				t.Errorf("state %d", h.state)
+			}
+			if len(h.output) > limit || cap(h.output) > 2*limit {
+				t.Errorf("a reply of %d bytes in a buffer of %d", len(h.output), cap(h.output))
+			}
+			// Nobody is to read what CLIENT REPLY OFF keeps from being sent.
+			h = newHand(t, s)
+			h.run([]byte(encode("CLIENT", "REPLY", "OFF") + encode(words...) + encode("CLIENT", "REPLY", "ON") + encode("PING")))
+			if h.state != turnDrained || string(h.output) != "+OK\r\n+PONG\r\n" {
+				t.Errorf("without replies: state %d, %.100q", h.state, h.output)
+			}
+		})
+	}
+	// At the bound, with replies before it that are not sent yet.
+	word := strings.Repeat("x", limit-len("+PONG\r\n")-len("$1000000\r\n\r\n"))
+	for extra, state := range map[string]turnState{"": turnDrained, "x": turnAbort} {
+		h := newHand(t, s)
+		h.output, h.sent = []byte("sent"), len("sent")
+		h.executor.turn(&h.connection, []byte(encode("PING")+encode("ECHO", word+extra)))
+		if h.state != state || state == turnDrained && len(h.output)-h.sent != limit {
+			t.Errorf("%d bytes and %d more: state %d", limit, len(extra), h.state)
+		}
+	}
+}
+
 func TestInputLimit(t *testing.T) {
 	for _, engine := range engines() {
 		t.Run(engine, func(t *testing.T) {
@@ -324,6 +375,59 @@ func TestIdleClientsAreClosedAfterTheTimeout(t *testing.T) {
 			busy.check("CONFIG SET timeout 0", "+OK")
 			clock.advance(time.Hour)
 			busy.check("PING", "+PONG")
+		})
+	}
+}
+
+func TestAReaderOfALongReplyIsNotIdle(t *testing.T) {
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			var clock testClock
+			s := start(t, Config{Engine: engine, Now: clock.now, IdleTimeout: 10 * time.Second})
+			c := dial(t, s)
+			_ = c.conn.SetReadBuffer(64 << 10)
+			const size, part = 32 << 20, 4 << 20
+			c.send(encode("SET", "k", strings.Repeat("x", size)))
+			c.expect("+OK\r\n")
+			c.send(encode("GET", "k"))
+			c.expect(fmt.Sprintf("$%d\r\n", size))
+			for read := 0; read < size; read += part {
+				sent := s.Metrics().OutputBytes
+				if _, err := io.CopyN(io.Discard, c.in, part); err != nil {
+					t.Fatalf("after %d bytes: %v", read, err)
+				}
+				if sent < size { // the tail fits into the buffers in between
+					eventually(t, "the reply goes on", func() bool { return s.Metrics().OutputBytes > sent })
+					clock.advance(6 * time.Second)
+					time.Sleep(2 * housekeepingInterval)
+				}
+			}
+			c.expect("\r\n")
+			c.check("PING", "+PONG")
+			clock.advance(11 * time.Second)
+			c.expectEnd()
+		})
+	}
+}
+
+func TestWhoWaitsForTheEndOfAPauseIsNotIdle(t *testing.T) {
+	for _, engine := range engines() {
+		t.Run(engine, func(t *testing.T) {
+			var clock testClock
+			s := start(t, Config{Engine: engine, Now: clock.now, IdleTimeout: 10 * time.Second})
+			c, idle, waiting := dial(t, s), dial(t, s), dial(t, s)
+			idle.check("PING", "+PONG")
+			c.check("CLIENT PAUSE 3600000 WRITE", "+OK")
+			waiting.send(encode("PING") + encode("SET", "k", "v"))
+			waiting.expect("+PONG\r\n")
+			clock.advance(11 * time.Second)
+			c.check("PING", "+PONG")
+			idle.expectEnd()
+			clock.advance(9 * time.Second)
+			c.check("CLIENT UNPAUSE", "+OK")
+			waiting.expect("+OK\r\n")
+			clock.advance(11 * time.Second)
+			waiting.expectEnd()
 		})
 	}
 }

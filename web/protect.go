@@ -18,7 +18,7 @@ func protect(next http.Handler, options Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
-		if !options.Remote && !isLocalHost(r.Host) {
+		if !options.Remote && !isLocalHost(r.Host) && (!options.Socket || r.Host != SocketHost) {
 			answerFault(w, http.StatusMisdirectedRequest, "host "+r.Host+" is not this machine", "use localhost or an address")
 			return
 		}
@@ -42,12 +42,12 @@ func protect(next http.Handler, options Options) http.Handler {
 }
 
 // isLocalHost tells whether a Host header names this machine in a way that no foreign name server can: by an address or
-// as localhost. Requests on the socket come with the host "egal".
+// as localhost.
 func isLocalHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	if host == "localhost" || host == SocketHost {
+	if host == "localhost" {
 		return true
 	}
 	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {

@@ -38,6 +38,8 @@ type Options struct {
 	MaxBody int64
 	// Remote accepts any name as the host, for a port that is open beyond loopback.
 	Remote bool
+	// Socket accepts SocketHost as the host, for the socket in the data directory.
+	Socket bool
 }
 
 // DefaultMaxBody is what MaxBody 0 stands for: the largest value of the shared map with every byte escaped.

@@ -170,6 +170,7 @@ func TestWhatIsRefusedAndHow(t *testing.T) {
 		{"a foreign name is bound to this address", "GET", "/api/v1/status", "", []string{"Host", "evil.example"}, http.StatusMisdirectedRequest},
 		{"localhost is asked", "GET", "/api/v1/status", "", []string{"Host", "localhost:8946"}, http.StatusOK},
 		{"an IPv6 address is asked", "GET", "/api/v1/status", "", []string{"Host", "[::1]"}, http.StatusOK},
+		{"the socket's host is asked for on a port", "GET", "/api/v1/status", "", []string{"Host", SocketHost}, http.StatusMisdirectedRequest},
 		{"a body at the bound", "PUT", "/api/v1/kv/X", at, nil, http.StatusOK},
 		{"a body above the bound", "PUT", "/api/v1/kv/X", above, nil, http.StatusRequestEntityTooLarge},
 		{"no JSON", "PUT", "/api/v1/kv/X", "2", nil, http.StatusBadRequest},
@@ -272,7 +273,7 @@ func TestTheSocketIsForItsUserAloneAndReplacesAStaleOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := Serve(Handler(node(t), Options{}), slog.New(slog.DiscardHandler), listener)
+	server := Serve(Handler(node(t), Options{Socket: true}), slog.New(slog.DiscardHandler), listener)
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)

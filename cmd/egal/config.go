@@ -48,7 +48,7 @@ func (w *world) configuration(file string, flags *pflag.FlagSet) (*settings.Valu
 		}
 	}
 	for _, key := range []string{"fabric.listen", "slots.listen", "web.listen"} {
-		faults = append(faults, checkReach(values, key))
+		faults = append(faults, checkReach(key, values.String(key), values.Origin(key).Where, values.Bool("insecure")))
 	}
 	err := errors.Join(faults...)
 	if err == nil {
@@ -60,15 +60,15 @@ func (w *world) configuration(file string, flags *pflag.FlagSet) (*settings.Valu
 	return values, nil
 }
 
-// checkReach refuses an address beyond this machine unless that is asked for.
-func checkReach(values *settings.Values, key string) error {
-	address := values.String(key)
-	host, _, _ := net.SplitHostPort(address) // the registry has checked it
-	if ip, err := netip.ParseAddr(host); address == "" || host == "localhost" || err == nil && ip.IsLoopback() || values.Bool("insecure") {
+// checkReach refuses the address of a setting that reaches beyond this machine unless that is asked for. where is what
+// has set it.
+func checkReach(key, address, where string, insecure bool) error {
+	host, _, _ := net.SplitHostPort(address) // what is no host:port cannot be listened on
+	if ip, err := netip.ParseAddr(host); address == "" || host == "localhost" || err == nil && ip.IsLoopback() || insecure {
 		return nil
 	}
 	return &settings.Fault{
-		Where: values.Origin(key).Where, Key: key, Problem: address + ": open beyond this machine, where nothing is encrypted and nobody logs in",
+		Where: where, Key: key, Problem: address + ": open beyond this machine, where nothing is encrypted and nobody logs in",
 		Hint: "listen on 127.0.0.1, or add --insecure if whoever reaches the port may read and write",
 	}
 }

@@ -26,11 +26,12 @@ const (
 
 // demoFlags are the flags of the demo.
 type demoFlags struct {
-	nodes   int
-	ports   string
-	web     string
-	gossip  string
-	verbose bool
+	nodes    int
+	ports    string
+	web      string
+	gossip   string
+	insecure bool
+	verbose  bool
 }
 
 func demoCommand(w *world) *cobra.Command {
@@ -54,6 +55,7 @@ func demoCommand(w *world) *cobra.Command {
 	cmd.Flags().StringVar(&f.gossip, "gossip", gossip.StrategyINR.String(), "how changes spread: inr, literal (everybody sends to everybody, "+
 		"each remembering to whom), push")
 	complete(cmd, "gossip", "inr", "literal", "push")
+	cmd.Flags().BoolVar(&f.insecure, "insecure", false, "let --web-listen be open beyond this machine")
 	cmd.Flags().BoolVar(&f.verbose, "verbose", false, "log what the nodes do to stderr")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		paint, err := w.paints(cmd)
@@ -78,7 +80,7 @@ func (w *world) demo(ctx context.Context, f demoFlags, paint painter) error {
 	if f.verbose {
 		logger = newLogger(w.err, "auto", "info", w.errTTY)
 	}
-	d, err := startDemo(ctx, logger, ports, f.web, f.gossip)
+	d, err := startDemo(ctx, logger, ports, f)
 	if err != nil {
 		return err
 	}

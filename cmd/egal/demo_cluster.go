@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/egalcluster/egal"
@@ -26,16 +25,17 @@ const demoPatience = 30 * time.Second
 
 // demo is a cluster in this process.
 type demo struct {
-	w      *world
-	paint  painter
-	logger *slog.Logger
-	rules  *transport.Rules
-	dir    string // of the sockets
-	nodes  []*demoNode
-	seeds  []string
-	gossip string // how changes spread
-	api    string // host:port
-	server *web.Server
+	w        *world
+	paint    painter
+	logger   *slog.Logger
+	rules    *transport.Rules
+	dir      string // of the sockets
+	nodes    []*demoNode
+	seeds    []string
+	gossip   string // how changes spread
+	api      string // host:port
+	insecure bool   // the API may be open beyond this machine
+	server   *web.Server
 }
 
 // demoNode is a node of a demo: what outlives its process.
@@ -55,9 +55,9 @@ type demoNode struct {
 }
 
 // startDemo starts the nodes at the same time and returns when they serve. Nothing is left behind when it fails.
-func startDemo(ctx context.Context, logger *slog.Logger, ports []int, api, gossip string) (*demo, error) {
-	d := &demo{logger: logger, rules: transport.NewRules(), gossip: gossip}
-	if err := d.start(ctx, ports, api); err != nil {
+func startDemo(ctx context.Context, logger *slog.Logger, ports []int, f demoFlags) (*demo, error) {
+	d := &demo{logger: logger, rules: transport.NewRules(), gossip: f.gossip, insecure: f.insecure}
+	if err := d.start(ctx, ports, f.web); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
@@ -129,14 +129,14 @@ func (d *demo) run(ctx context.Context, n *demoNode) error {
 		}
 		return explain(err)
 	}
-	handler := web.Handler(process, web.Options{})
+	handler := web.Handler(process, web.Options{Remote: d.insecure})
 	socket, err := web.ListenSocket(ctx, n.dir)
 	if err != nil {
 		return errors.Join(err, process.Close())
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.running, n.handler, n.socket = process, handler, web.Serve(handler, d.logger, socket)
+	n.running, n.handler, n.socket = process, handler, web.Serve(web.Handler(process, web.Options{Socket: true}), d.logger, socket)
 	return nil
 }
 
@@ -145,14 +145,14 @@ func (d *demo) serve(ctx context.Context, api string) error {
 	var listener net.Listener
 	var err error
 	if api != "auto" {
-		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", api); err != nil {
-			return cannotListen("web.listen", api, err, errors.Is(err, syscall.EADDRINUSE))
+		if listener, err = listenWeb(ctx, api, "--web-listen", d.insecure); err != nil {
+			return err
 		}
 	}
 	for port := firstAPIPort; listener == nil; port++ {
-		listener, err = new(net.ListenConfig).Listen(ctx, "tcp", loopback(port))
-		if err != nil && (!errors.Is(err, syscall.EADDRINUSE) || port == firstAPIPort+demoPortTries) {
-			return cannotListen("web.listen", loopback(port), err, false)
+		listener, err = listenWeb(ctx, loopback(port), "", false)
+		if taken := (*portInUse)(nil); err != nil && (!asError(err, &taken) || port == firstAPIPort+demoPortTries) {
+			return err
 		}
 	}
 	d.api = listener.Addr().String()

@@ -169,6 +169,20 @@ func TestATakenPortOfADemoIsNamed(t *testing.T) {
 	}
 }
 
+func TestTheAPIOfADemoIsOpenBeyondThisMachineOnlyIfAsked(t *testing.T) {
+	open := []string{"demo", "--nodes", "1", "--web-listen", "0.0.0.0:0"}
+	got := egalRun(t, open...)
+	want := "error: --web-listen: web.listen: 0.0.0.0:0: open beyond this machine, where nothing is encrypted and nobody logs in\n" +
+		"hint: listen on 127.0.0.1, or add --insecure if whoever reaches the port may read and write\n"
+	if got.code != exitUsage || got.err != want || got.out != "" {
+		t.Errorf("%+v", got)
+	}
+	quit := func(w *world) { w.in = strings.NewReader(`\quit`) }
+	if got := egalWith(t, quit, append(open, "--insecure")...); got.code != exitOK || got.err != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestTheNextFreeBlockOfPortsIsTaken(t *testing.T) {
 	first, err := demoFlags{nodes: demoNodes, ports: "auto"}.clientPorts(t.Context())
 	if err != nil {

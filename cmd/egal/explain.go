@@ -32,13 +32,18 @@ func explain(err error) error {
 	}
 }
 
+// portInUse says that a setting names a port that somebody else has.
+type portInUse struct{ key, address string }
+
+func (e *portInUse) Error() string { return fmt.Sprintf("%s %s: the port is in use", e.key, e.address) }
+
 // cannotListen is the fault of a port, with the flag and the variable that choose another.
 func cannotListen(key, address string, cause error, inUse bool) error {
 	s, _ := settings.New().Find(key)
 	choose := fmt.Sprintf("choose another address: --%s (%s in the file, %s)", s.Flag, s.Key, s.Environment())
 	switch {
 	case inUse:
-		return fail(exitFailed, choose, "%s %s: the port is in use", key, address)
+		return &fault{code: exitFailed, err: &portInUse{key: key, address: address}, hint: choose}
 	case errors.Is(cause, syscall.EACCES):
 		return fail(exitDenied, choose, "%s %s: this user may not listen there", key, address)
 	default:

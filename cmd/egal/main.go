@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -51,16 +52,9 @@ func isTerminal(f *os.File) bool {
 
 func (w *world) getenv(name string) string {
 	for _, entry := range w.environ {
-		if value, found := cutPrefix(entry, name); found {
+		if value, found := strings.CutPrefix(entry, name+"="); found {
 			return value
 		}
 	}
 	return ""
-}
-
-func cutPrefix(entry, name string) (string, bool) {
-	if len(entry) > len(name) && entry[:len(name)] == name && entry[len(name)] == '=' {
-		return entry[len(name)+1:], true
-	}
-	return "", false
 }

@@ -47,7 +47,7 @@ func (w *world) start(ctx context.Context, values *settings.Values) error {
 	logger := newLogger(w.err, values.String("log_format"), values.String("log_level"), w.errTTY)
 	config := nodeConfig(values)
 	config.Logger = logger
-	listener, err := listenWeb(ctx, values)
+	listener, err := listenWeb(ctx, values.String("web.listen"), values.Origin("web.listen").Where, values.Bool("insecure"))
 	if err != nil {
 		return w.inUse(ctx, values, err)
 	}
@@ -63,17 +63,23 @@ func (w *world) start(ctx context.Context, values *settings.Values) error {
 	if err := node.Ready(ctx); err == nil {
 		logger.Info("serving", "event", "node_serving", "members", len(node.Fabric().View().Members()), "after_ms", time.Since(w.began).Milliseconds())
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-node.Failed():
+	}
 	logger.Info("stopping", "event", "node_stopping")
-	return errors.Join(server.Close(), node.Close())
+	return errors.Join(node.Err(), server.Close(), node.Close())
 }
 
-// listenWeb opens the API port before the node starts, so that a port in use is found before the node joins. nil: no
-// port is wanted.
-func listenWeb(ctx context.Context, values *settings.Values) (net.Listener, error) {
-	address := values.String("web.listen")
+// listenWeb is the one way to open an API port, which is not open beyond this machine unless that is asked for. where
+// is what has set the address. It is called before the node starts, so that a port in use is found before the node
+// joins. Without an address there is no port: nil.
+func listenWeb(ctx context.Context, address, where string, insecure bool) (net.Listener, error) {
 	if address == "" {
 		return nil, nil
+	}
+	if err := checkReach("web.listen", address, where, insecure); err != nil {
+		return nil, &fault{code: exitUsage, err: err}
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -112,7 +118,7 @@ func serveNode(ctx context.Context, logger *slog.Logger, node *egal.Node, values
 		logger.Warn("no socket for the command line", "event", "web_no_socket", "error", err)
 		return all
 	}
-	return append(all, web.Serve(web.Handler(node, web.Options{MaxBody: limit}), logger, socket))
+	return append(all, web.Serve(web.Handler(node, web.Options{MaxBody: limit, Socket: true}), logger, socket))
 }
 
 // servers are closed together.

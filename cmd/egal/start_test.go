@@ -68,6 +68,17 @@ func TestAPortInUseIsOneLineAndAHint(t *testing.T) {
 	}
 }
 
+func TestABadAnnouncedNameIsFoundBeforeTheNodeIsAMember(t *testing.T) {
+	data := t.TempDir()
+	got := egalRun(t, "start", "--data", data, "--slots-announce", "a b:7000")
+	if got.code != exitUsage || !strings.Contains(got.err, `host "a b": not a host name`) || !strings.Contains(got.err, "hint: letters, digits") {
+		t.Errorf("%+v", got)
+	}
+	if left, err := os.ReadDir(data); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 func TestAFileIsRead(t *testing.T) {
 	file := write(t, "name: from-the-file\n")
 	data := t.TempDir()

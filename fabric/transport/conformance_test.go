@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,35 +23,46 @@ type message struct {
 	body string
 }
 
+// seen is what a Handler got.
+type seen struct {
+	datagrams, frames []message
+	refused           []netip.AddrPort
+}
+
 // recorder is a Handler that keeps what it gets.
 type recorder struct {
-	mu        sync.Mutex
-	datagrams []message
-	frames    []message
-	refused   []netip.AddrPort
-	changed   chan struct{}
+	mu      sync.Mutex
+	seen    seen
+	changed chan struct{}
 }
 
 func newRecorder() *recorder { return &recorder{changed: make(chan struct{})} }
 
-func (r *recorder) note(f func()) {
+func (r *recorder) note(f func(*seen)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f()
+	f(&r.seen)
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
 
 func (r *recorder) Datagram(from netip.AddrPort, b []byte) {
-	r.note(func() { r.datagrams = append(r.datagrams, message{from, string(b)}) })
+	r.note(func(s *seen) { s.datagrams = append(s.datagrams, message{from, string(b)}) })
 }
 
 func (r *recorder) Frame(from netip.AddrPort, b []byte) {
-	r.note(func() { r.frames = append(r.frames, message{from, string(b)}) })
+	r.note(func(s *seen) { s.frames = append(s.frames, message{from, string(b)}) })
 }
 
 func (r *recorder) Refused(peer netip.AddrPort) {
-	r.note(func() { r.refused = append(r.refused, peer) })
+	r.note(func(s *seen) { s.refused = append(s.refused, peer) })
+}
+
+// got is what came until now.
+func (r *recorder) got() seen {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen
 }
 
 // until waits until ok holds. It asks after each event, and now and then, so that ok may repeat what can get lost.
@@ -62,9 +74,9 @@ func (r *recorder) until(t *testing.T, what string, ok func() bool) {
 	defer again.Stop()
 	for {
 		r.mu.Lock()
-		done, changed := ok(), r.changed
+		changed := r.changed
 		r.mu.Unlock()
-		if done {
+		if ok() {
 			return
 		}
 		select {
@@ -79,7 +91,7 @@ func (r *recorder) until(t *testing.T, what string, ok func() bool) {
 func (r *recorder) untilFrame(t *testing.T, body string) {
 	t.Helper()
 	r.until(t, "frame "+body, func() bool {
-		return len(r.frames) > 0 && r.frames[len(r.frames)-1].body == body
+		return len(r.got().frames) > 0 && r.got().frames[len(r.got().frames)-1].body == body
 	})
 }
 
@@ -87,7 +99,7 @@ func (r *recorder) untilFrame(t *testing.T, body string) {
 func untilDatagram(t *testing.T, from Transport, to Transport, r *recorder, body string) {
 	t.Helper()
 	r.until(t, "datagram "+body, func() bool {
-		for _, d := range r.datagrams {
+		for _, d := range r.got().datagrams {
 			if d.body == body {
 				return true
 			}
@@ -145,6 +157,7 @@ func ownGoroutines() string {
 // suite is what every transport must do. open gives n transports that reach each other without faults, and a rule
 // table if they have one.
 func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
+	t.Helper()
 	opened := func(t *testing.T, n int) []Transport {
 		t.Helper()
 		noLeaks(t)
@@ -160,8 +173,8 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		untilDatagram(t, tr[0], tr[1], r[1], "datagram")
 		must(t, tr[0].SendFrame(tr[1].Addr(), []byte("frame")))
 		r[1].untilFrame(t, "frame")
-		if r[1].datagrams[0].from != tr[0].Addr() || r[1].frames[0].from != tr[0].Addr() {
-			t.Fatalf("from %v and %v, want %v", r[1].datagrams[0].from, r[1].frames[0].from, tr[0].Addr())
+		if r[1].got().datagrams[0].from != tr[0].Addr() || r[1].got().frames[0].from != tr[0].Addr() {
+			t.Fatalf("from %v and %v, want %v", r[1].got().datagrams[0].from, r[1].got().frames[0].from, tr[0].Addr())
 		}
 	})
 	t.Run("the sender may reuse its buffer", func(t *testing.T) {
@@ -187,9 +200,9 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 				must(t, tr[sender].SendFrame(tr[1].Addr(), fmt.Appendf(nil, "%d", i)))
 			}
 		}
-		r[1].until(t, "all frames", func() bool { return len(r[1].frames) == 2*count })
+		r[1].until(t, "all frames", func() bool { return len(r[1].got().frames) == 2*count })
 		next := map[netip.AddrPort]int{}
-		for _, f := range r[1].frames {
+		for _, f := range r[1].got().frames {
 			if f.body != fmt.Sprint(next[f.from]) {
 				t.Fatalf("frame %s of %v, want %d", f.body, f.from, next[f.from])
 			}
@@ -216,9 +229,9 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 				t.Errorf("%d bytes: %v, want %v", tc.size, err, tc.want)
 			}
 		}
-		r[1].until(t, "three frames", func() bool { return len(r[1].frames) == 3 })
+		r[1].until(t, "three frames", func() bool { return len(r[1].got().frames) == 3 })
 		for i, want := range []int{0, MaxFrame - 1, MaxFrame} {
-			if got := len(r[1].frames[i].body); got != want {
+			if got := len(r[1].got().frames[i].body); got != want {
 				t.Errorf("frame %d has %d bytes, want %d", i, got, want)
 			}
 		}
@@ -256,9 +269,9 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		r := start(t, tr[0])
 		must(t, tr[1].Close())
 		must(t, tr[0].SendFrame(tr[1].Addr(), []byte("frame")))
-		r[0].until(t, "a refusal", func() bool { return len(r[0].refused) > 0 })
-		if r[0].refused[0] != tr[1].Addr() {
-			t.Fatalf("%v refused, want %v", r[0].refused[0], tr[1].Addr())
+		r[0].until(t, "a refusal", func() bool { return len(r[0].got().refused) > 0 })
+		if r[0].got().refused[0] != tr[1].Addr() {
+			t.Fatalf("%v refused, want %v", r[0].got().refused[0], tr[1].Addr())
 		}
 	})
 	t.Run("a peer that closes is noticed as refusing", func(t *testing.T) {
@@ -267,7 +280,7 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		must(t, tr[0].SendFrame(tr[1].Addr(), []byte("frame")))
 		r[1].untilFrame(t, "frame")
 		must(t, tr[1].Close())
-		r[0].until(t, "a refusal", func() bool { return len(r[0].refused) > 0 })
+		r[0].until(t, "a refusal", func() bool { return len(r[0].got().refused) > 0 })
 	})
 	t.Run("a closed transport sends nothing and closes again", func(t *testing.T) {
 		tr := opened(t, 2)
@@ -298,14 +311,12 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 				})
 			}
 		}
-		r[0].until(t, "some frames", func() bool { return len(r[0].frames) > 10 })
+		r[0].until(t, "some frames", func() bool { return len(r[0].got().frames) > 10 })
 		for i, c := range tr {
 			must(t, c.Close())
-			r[i].mu.Lock()
-			frames, datagrams := len(r[i].frames), len(r[i].datagrams)
-			r[i].mu.Unlock()
+			frames, datagrams := len(r[i].got().frames), len(r[i].got().datagrams)
 			t.Cleanup(func() {
-				if len(r[i].frames) != frames || len(r[i].datagrams) != datagrams {
+				if len(r[i].got().frames) != frames || len(r[i].got().datagrams) != datagrams {
 					t.Error("something was delivered after Close")
 				}
 			})
@@ -323,7 +334,7 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		r1 := start(t, again)[0]
 		r1.until(t, "a frame", func() bool {
 			must(t, tr[0].SendFrame(again.Addr(), []byte("two")))
-			return len(r1.frames) > 0
+			return len(r1.got().frames) > 0
 		})
 	})
 }
@@ -406,6 +417,7 @@ func TestConformance(t *testing.T) {
 
 // cuts is what rules must do over any transport.
 func cuts(t *testing.T, open func(t *testing.T, n int) []Transport) {
+	t.Helper()
 	type world struct {
 		rules *Rules
 		tr    []Transport
@@ -440,13 +452,13 @@ func cuts(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		passes(t, w, 0, 2, "elsewhere")
 		w.rules.Heal()
 		passes(t, w, 0, 1, "after")
-		for _, m := range append(w.r[1].frames, w.r[1].datagrams...) {
+		for _, m := range slices.Concat(w.r[1].got().frames, w.r[1].got().datagrams) {
 			if m.body == "cut" {
 				t.Fatal("something passed the cut")
 			}
 		}
-		if len(w.r[0].refused) > 0 {
-			t.Fatalf("refused: %v", w.r[0].refused)
+		if len(w.r[0].got().refused) > 0 {
+			t.Fatalf("refused: %v", w.r[0].got().refused)
 		}
 	})
 	t.Run("a peer that dies behind a cut is silent", func(t *testing.T) {
@@ -457,12 +469,12 @@ func cuts(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		must(t, w.tr[0].SendFrame(w.tr[1].Addr(), []byte("cut")))
 		must(t, w.tr[0].SendDatagram(w.tr[1].Addr(), []byte("cut")))
 		passes(t, w, 0, 2, "elsewhere")
-		if len(w.r[0].refused) > 0 {
-			t.Fatalf("refused: %v", w.r[0].refused)
+		if len(w.r[0].got().refused) > 0 {
+			t.Fatalf("refused: %v", w.r[0].got().refused)
 		}
 		w.rules.Heal()
 		must(t, w.tr[0].SendFrame(w.tr[1].Addr(), []byte("healed")))
-		w.r[0].until(t, "a refusal", func() bool { return len(w.r[0].refused) > 0 })
+		w.r[0].until(t, "a refusal", func() bool { return len(w.r[0].got().refused) > 0 })
 	})
 	t.Run("what is delayed comes in order, and not at all after a cut", func(t *testing.T) {
 		w := opened(t)
@@ -477,7 +489,7 @@ func cuts(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		if took := time.Since(begin); took < 20*time.Millisecond {
 			t.Fatalf("the delay of 20 ms took %v", took)
 		}
-		for i, f := range w.r[1].frames {
+		for i, f := range w.r[1].got().frames {
 			if f.body != fmt.Sprint(i) {
 				t.Fatalf("frame %d is %q", i, f.body)
 			}
@@ -489,8 +501,8 @@ func cuts(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		w.rules.Delay(w.tr[0].Addr(), w.tr[1].Addr(), 30*time.Millisecond)
 		must(t, w.tr[0].SendFrame(w.tr[1].Addr(), []byte("kept")))
 		w.r[1].untilFrame(t, "kept")
-		if len(w.r[1].frames) != 22 {
-			t.Fatalf("%d frames, want 22", len(w.r[1].frames))
+		if len(w.r[1].got().frames) != 22 {
+			t.Fatalf("%d frames, want 22", len(w.r[1].got().frames))
 		}
 	})
 	t.Run("a drop of 1 loses all datagrams and no frame", func(t *testing.T) {
@@ -503,7 +515,7 @@ func cuts(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		w.r[1].untilFrame(t, "frame")
 		w.rules.Heal()
 		untilDatagram(t, w.tr[0], w.tr[1], w.r[1], "healed")
-		if w.r[1].datagrams[0].body != "healed" {
+		if w.r[1].got().datagrams[0].body != "healed" {
 			t.Fatal("a datagram passed")
 		}
 	})
@@ -541,7 +553,7 @@ func TestPlainTextStaysOnLoopback(t *testing.T) {
 
 func TestAPortInUseIsSaid(t *testing.T) {
 	tr := openNet(t, 1)[0]
-	defer tr.Close()
+	defer func() { must(t, tr.Close()) }()
 	if _, err := Listen(t.Context(), NetConfig{Addr: tr.Addr().String()}); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "hint: ") {
 		t.Fatal(err)
 	}

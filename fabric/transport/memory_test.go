@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -27,17 +28,18 @@ func bubble(t *testing.T, test func(t *testing.T, n *Network, a, b Transport, ra
 
 func TestLatencyIsExact(t *testing.T) {
 	bubble(t, func(t *testing.T, n *Network, a, b Transport, _, rb *recorder) {
+		t.Helper()
 		n.SetLink(Link{Latency: 30 * time.Millisecond})
 		must(t, a.SendDatagram(b.Addr(), []byte("x")))
 		must(t, a.SendFrame(b.Addr(), []byte("x")))
-		time.Sleep(30*time.Millisecond - 1) // the bubble's time
+		time.Sleep(30*time.Millisecond - time.Nanosecond) // the bubble's time
 		synctest.Wait()
-		if len(rb.datagrams)+len(rb.frames) > 0 {
+		if len(rb.got().datagrams)+len(rb.got().frames) > 0 {
 			t.Fatal("too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if len(rb.datagrams) != 1 || len(rb.frames) != 1 {
+		if len(rb.got().datagrams) != 1 || len(rb.got().frames) != 1 {
 			t.Fatal("late")
 		}
 	})
@@ -59,6 +61,7 @@ func TestFaultsOfALink(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, n *Network, a, b Transport, _, rb *recorder) {
+				t.Helper()
 				n.SetLinkBetween(a.Addr(), b.Addr(), tc.link)
 				for i := range count {
 					must(t, a.SendDatagram(b.Addr(), fmt.Appendf(nil, "%04d", i)))
@@ -66,12 +69,12 @@ func TestFaultsOfALink(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				ordered := slices.IsSortedFunc(rb.datagrams, func(x, y message) int { return cmpString(x.body, y.body) })
-				if !tc.ok(len(rb.datagrams), ordered) {
-					t.Errorf("%d of %d datagrams arrived, in order: %t", len(rb.datagrams), count, ordered)
+				ordered := slices.IsSortedFunc(rb.got().datagrams, func(x, y message) int { return cmpString(x.body, y.body) })
+				if !tc.ok(len(rb.got().datagrams), ordered) {
+					t.Errorf("%d of %d datagrams arrived, in order: %t", len(rb.got().datagrams), count, ordered)
 				}
-				if len(rb.frames) != count || !slices.IsSortedFunc(rb.frames, func(x, y message) int { return cmpString(x.body, y.body) }) {
-					t.Errorf("%d of %d frames arrived", len(rb.frames), count)
+				if len(rb.got().frames) != count || !slices.IsSortedFunc(rb.got().frames, func(x, y message) int { return cmpString(x.body, y.body) }) {
+					t.Errorf("%d of %d frames arrived", len(rb.got().frames), count)
 				}
 			})
 		})
@@ -101,7 +104,7 @@ func TestTheSeedDecidesTheFaults(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 			synctest.Wait()
-			arrived = r[1].datagrams
+			arrived = r[1].got().datagrams
 			must(t, a.Close())
 			must(t, b.Close())
 		})
@@ -114,6 +117,7 @@ func TestTheSeedDecidesTheFaults(t *testing.T) {
 
 func TestACutTakesAwayWhatIsOnItsWay(t *testing.T) {
 	bubble(t, func(t *testing.T, n *Network, a, b Transport, ra, rb *recorder) {
+		t.Helper()
 		n.SetLink(Link{Latency: time.Second})
 		send := func(body string) {
 			must(t, a.SendDatagram(b.Addr(), []byte(body)))
@@ -127,17 +131,18 @@ func TestACutTakesAwayWhatIsOnItsWay(t *testing.T) {
 		send("after")
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if len(rb.datagrams) != 1 || len(rb.frames) != 1 || rb.frames[0].body != "after" || rb.datagrams[0].body != "after" {
-			t.Fatalf("datagrams %v, frames %v", rb.datagrams, rb.frames)
+		if len(rb.got().datagrams) != 1 || len(rb.got().frames) != 1 || rb.got().frames[0].body != "after" || rb.got().datagrams[0].body != "after" {
+			t.Fatalf("datagrams %v, frames %v", rb.got().datagrams, rb.got().frames)
 		}
-		if len(ra.frames) != 3 || len(ra.refused)+len(rb.refused) > 0 {
-			t.Fatalf("the other way: %v; refused %v %v", ra.frames, ra.refused, rb.refused)
+		if len(ra.got().frames) != 3 || len(ra.got().refused)+len(rb.got().refused) > 0 {
+			t.Fatalf("the other way: %v; refused %v %v", ra.got().frames, ra.got().refused, rb.got().refused)
 		}
 	})
 }
 
 func TestAResetLosesTheFramesOnTheirWay(t *testing.T) {
 	bubble(t, func(t *testing.T, n *Network, a, b Transport, _, rb *recorder) {
+		t.Helper()
 		n.SetLink(Link{Latency: time.Second})
 		must(t, a.SendFrame(b.Addr(), []byte("lost")))
 		must(t, a.SendDatagram(b.Addr(), []byte("kept")))
@@ -145,21 +150,22 @@ func TestAResetLosesTheFramesOnTheirWay(t *testing.T) {
 		must(t, a.SendFrame(b.Addr(), []byte("next")))
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if len(rb.frames) != 1 || rb.frames[0].body != "next" || len(rb.datagrams) != 1 {
-			t.Fatalf("datagrams %v, frames %v", rb.datagrams, rb.frames)
+		if len(rb.got().frames) != 1 || rb.got().frames[0].body != "next" || len(rb.got().datagrams) != 1 {
+			t.Fatalf("datagrams %v, frames %v", rb.got().datagrams, rb.got().frames)
 		}
 	})
 }
 
 func TestTheQueueToAPeerIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, n *Network, a, b Transport, _, rb *recorder) {
+		t.Helper()
 		n.SetLink(Link{Latency: time.Second})
 		for i := range MaxQueuedFrames {
 			if err := a.SendFrame(b.Addr(), []byte("x")); err != nil {
 				t.Fatalf("frame %d: %v", i+1, err)
 			}
 		}
-		if err := a.SendFrame(b.Addr(), []byte("x")); err != ErrQueueFull {
+		if err := a.SendFrame(b.Addr(), []byte("x")); !errors.Is(err, ErrQueueFull) {
 			t.Fatalf("frame %d: %v", MaxQueuedFrames+1, err)
 		}
 		time.Sleep(2 * time.Second)
@@ -167,8 +173,8 @@ func TestTheQueueToAPeerIsBounded(t *testing.T) {
 		must(t, a.SendFrame(b.Addr(), []byte("x"))) // there is room again
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if len(rb.frames) != MaxQueuedFrames+1 {
-			t.Fatalf("%d frames arrived", len(rb.frames))
+		if len(rb.got().frames) != MaxQueuedFrames+1 {
+			t.Fatalf("%d frames arrived", len(rb.got().frames))
 		}
 	})
 }
@@ -186,7 +192,7 @@ func TestTheBudgetOfAQueue(t *testing.T) {
 		{"one byte more", budget{frames: 1, bytes: MaxQueuedBytes - 1}, 2, ErrQueueFull},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if err := tc.before.take(tc.size); err != tc.want {
+			if err := tc.before.take(tc.size); !errors.Is(err, tc.want) {
 				t.Fatalf("%v, want %v", err, tc.want)
 			}
 		})

@@ -19,8 +19,9 @@ const (
 	MaxPeers = 16384
 	// MaxInbound is how many incoming streams are open at once.
 	MaxInbound = 4096
-	// MaxUnprovenInbound and MaxUnprovenPerAddress bound the incoming streams that have not sent a preamble.
-	MaxUnprovenInbound    = 1024
+	// MaxUnprovenInbound is how many incoming streams may not yet have sent a preamble.
+	MaxUnprovenInbound = 1024
+	// MaxUnprovenPerAddress is the part of them that one address may have.
 	MaxUnprovenPerAddress = 64
 
 	preambleTimeout = 5 * time.Second
@@ -113,7 +114,7 @@ func listen(ctx context.Context, config NetConfig) (*netTransport, error) {
 	askForRefusals(udp)
 	return &netTransport{
 		advertise: config.Advertise,
-		preamble:  appendPreamble(nil, config.Advertise),
+		preamble:  newPreamble(config.Advertise),
 		udp:       udp,
 		tcp:       tcp,
 		logger:    config.Logger,

@@ -287,7 +287,7 @@ func (p *peer) stream(conn *net.TCPConn, resets uint64) (verify bool) {
 	}()
 	var used, idled bool
 	if usable {
-		used, idled = p.write(conn, broken)
+		used, idled = p.write(conn, resets, broken)
 	}
 	p.mu.Lock()
 	p.conn = nil
@@ -298,12 +298,15 @@ func (p *peer) stream(conn *net.TCPConn, resets uint64) (verify bool) {
 	return verify && !p.stopping()
 }
 
-func (p *peer) write(conn *net.TCPConn, broken <-chan struct{}) (used, idled bool) {
+func (p *peer) write(conn *net.TCPConn, resets uint64, broken <-chan struct{}) (used, idled bool) {
 	idle := time.NewTimer(idleTimeout)
 	defer idle.Stop()
 	buffers := net.Buffers{p.transport.preamble}
 	for {
-		frames, size := p.take()
+		frames, size, ok := p.take(resets)
+		if !ok {
+			return used, false
+		}
 		buffers = append(buffers, frames...)
 		if len(buffers) > 0 {
 			_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // an error shows in the write
@@ -329,15 +332,19 @@ func (p *peer) write(conn *net.TCPConn, broken <-chan struct{}) (used, idled boo
 	}
 }
 
-// take hands over the queue; what it holds stays on the budget until written.
-func (p *peer) take() (frames [][]byte, size int) {
+// take hands over the queue; what it holds stays on the budget until written. After a reset it hands over nothing: what
+// was queued since then belongs to the next stream.
+func (p *peer) take(resets uint64) (frames [][]byte, size int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.resets != resets {
+		return nil, 0, false
+	}
 	frames, p.queue = p.queue, nil
 	for _, frame := range frames {
 		size += len(frame)
 	}
-	return frames, size
+	return frames, size, true
 }
 
 func (p *peer) written(count, size int, err error) {

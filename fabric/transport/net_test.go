@@ -15,7 +15,7 @@ import (
 func TestAPreambleIsReadAsWritten(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:7946", "[::1]:1", "[2001:db8::1]:65535"} {
 		want := netip.MustParseAddrPort(addr)
-		r := bytes.NewReader(append(appendPreamble(nil, want), "rest"...))
+		r := bytes.NewReader(append(newPreamble(want), "rest"...))
 		got, err := readPreamble(iotest.OneByteReader(r))
 		if err != nil || got != want || r.Len() != len("rest") {
 			t.Errorf("%v: %v, %v, %d bytes left", want, got, err, r.Len())
@@ -24,7 +24,7 @@ func TestAPreambleIsReadAsWritten(t *testing.T) {
 }
 
 func TestABadPreambleIsRefused(t *testing.T) {
-	good := appendPreamble(nil, netip.MustParseAddrPort("127.0.0.1:7946"))
+	good := newPreamble(netip.MustParseAddrPort("127.0.0.1:7946"))
 	change := func(at int, to byte) []byte {
 		b := bytes.Clone(good)
 		b[at] = to
@@ -81,7 +81,7 @@ func TestAFrameIsBoundedAndBelievedOnlyAsFarAsItArrives(t *testing.T) {
 }
 
 func FuzzStream(f *testing.F) {
-	preamble := appendPreamble(nil, netip.MustParseAddrPort("127.0.0.1:7946"))
+	preamble := newPreamble(netip.MustParseAddrPort("127.0.0.1:7946"))
 	f.Add(append(preamble, newFrame([]byte("hello"))...))
 	f.Add(append(preamble, 0xff, 0xff, 0x0f, 0))
 	f.Add([]byte("GET / HTTP/1.1\r\n"))
@@ -94,7 +94,7 @@ func FuzzStream(f *testing.F) {
 		if !from.IsValid() || from.Port() == 0 {
 			t.Fatalf("accepted %v", from)
 		}
-		if again := appendPreamble(nil, from); len(again) > len(stream) {
+		if again := newPreamble(from); len(again) > len(stream) {
 			t.Fatal("a preamble longer than what was read")
 		}
 		var frame []byte
@@ -118,12 +118,11 @@ func TestUnprovenConnectionsAreBounded(t *testing.T) {
 	noLeaks(t)
 	tr := openNet(t, 2)
 	r := start(t, tr...)
-	defer tr[0].Close()
-	defer tr[1].Close()
+	defer func() { must(t, errors.Join(tr[0].Close(), tr[1].Close())) }()
 	var silent []net.Conn
 	defer func() {
 		for _, c := range silent {
-			c.Close()
+			_ = c.Close() // the other side may have done so
 		}
 	}()
 	dial := func() net.Conn {
@@ -150,7 +149,7 @@ func TestUnprovenConnectionsAreBounded(t *testing.T) {
 	}
 	r[0].until(t, "a frame", func() bool { // one place is free again
 		must(t, tr[1].SendFrame(tr[0].Addr(), []byte("frame")))
-		return len(r[0].frames) > 0
+		return len(r[0].got().frames) > 0
 	})
 }
 
@@ -161,18 +160,17 @@ func TestADatagramToNobodyIsRefused(t *testing.T) {
 	}
 	tr := openNet(t, 3)
 	r := start(t, tr[0], tr[2])
-	defer tr[0].Close()
-	defer tr[2].Close()
+	defer func() { must(t, errors.Join(tr[0].Close(), tr[2].Close())) }()
 	must(t, tr[1].Close())
 	r[0].until(t, "a refusal", func() bool {
 		must(t, tr[0].SendDatagram(tr[1].Addr(), []byte("anybody?")))
-		return len(r[0].refused) > 0
+		return len(r[0].got().refused) > 0
 	})
-	if r[0].refused[0] != tr[1].Addr() {
-		t.Fatalf("%v refused, want %v", r[0].refused[0], tr[1].Addr())
+	if r[0].got().refused[0] != tr[1].Addr() {
+		t.Fatalf("%v refused, want %v", r[0].got().refused[0], tr[1].Addr())
 	}
 	// The pending error of one peer takes nothing from another.
 	must(t, tr[0].SendDatagram(tr[1].Addr(), []byte("anybody?")))
 	must(t, tr[0].SendDatagram(tr[2].Addr(), []byte("hello")))
-	r[1].until(t, "a datagram", func() bool { return len(r[1].datagrams) > 0 })
+	r[1].until(t, "a datagram", func() bool { return len(r[1].got().datagrams) > 0 })
 }

@@ -37,11 +37,10 @@ var (
 	errFrameTooLarge   = errors.New("frame over the maximum")
 )
 
-// appendPreamble appends the preamble of a sender that is reached at addr.
-func appendPreamble(b []byte, addr netip.AddrPort) []byte {
+// newPreamble is the preamble of a sender that is reached at addr.
+func newPreamble(addr netip.AddrPort) []byte {
 	ip := addr.Addr().Unmap().WithZone("").AsSlice()
-	b = append(b, preambleMagic...)
-	b = append(b, preambleVersion, byte(len(ip)+2))
+	b := append([]byte(preambleMagic), preambleVersion, byte(len(ip)+2))
 	b = append(b, ip...)
 	return binary.LittleEndian.AppendUint16(b, addr.Port())
 }

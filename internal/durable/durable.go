@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -54,7 +55,7 @@ func crash(memory FS, config vfs.CrashCloneCfg) FS {
 
 // WriteFile replaces the content of path by record and returns once that survives a power cut. After an error the
 // old content is still there, except when only the sync of the directory failed: then it is the old or the new.
-// It leaves record unchanged.
+// It leaves record unchanged. On the machine's file system the file is for the user of this process alone.
 func WriteFile(fsys FS, path string, record []byte) error {
 	if err := writeFile(fsys, path, record); err != nil {
 		return fmt.Errorf("durable: write %s: %w", path, err)
@@ -64,7 +65,7 @@ func WriteFile(fsys FS, path string, record []byte) error {
 
 func writeFile(fsys FS, path string, record []byte) error {
 	temporary := path + temporarySuffix
-	file, err := fsys.Create(temporary, vfs.WriteCategoryUnspecified)
+	file, err := create(fsys, temporary)
 	if err != nil {
 		return err
 	}
@@ -83,6 +84,25 @@ func writeFile(fsys FS, path string, record []byte) error {
 		return errors.Join(err, ignoreAbsent(fsys.Remove(temporary)))
 	}
 	return syncDir(fsys, fsys.PathDir(path))
+}
+
+// create makes an empty file. On the machine's file system nobody but its user may open it at any moment: FS has no
+// way to say so, and a mode that is set afterwards comes too late for who has opened the file already.
+func create(fsys FS, path string) (vfs.File, error) {
+	if fsys != vfs.Default {
+		return fsys.Create(path, vfs.WriteCategoryUnspecified)
+	}
+	if err := ignoreAbsent(os.Remove(path)); err != nil {
+		return nil, err
+	}
+	empty, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := empty.Close(); err != nil {
+		return nil, err
+	}
+	return fsys.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 }
 
 func ignoreAbsent(err error) error {
@@ -117,7 +137,7 @@ func ReadFile(fsys FS, path string, limit int) ([]byte, error) {
 	return content, nil
 }
 
-// MakeDir makes a directory and its missing parents, and returns once they survive a power cut.
+// MakeDir makes a directory and its missing parents, for the user of this process alone, and returns once they survive a power cut.
 func MakeDir(fsys FS, path string) error {
 	var missing []string // deepest first
 	for p := path; ; p = fsys.PathDir(p) {
@@ -134,7 +154,7 @@ func MakeDir(fsys FS, path string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	if err := fsys.MkdirAll(path, 0o755); err != nil {
+	if err := fsys.MkdirAll(path, 0o700); err != nil {
 		return fmt.Errorf("durable: make directory %s: %w", path, err)
 	}
 	for _, made := range missing {

@@ -227,7 +227,7 @@ func TestALockHasOneHolder(t *testing.T) {
 	}
 	lock, err := Lock(memory, "LOCK")
 	must(t, err)
-	defer lock.Close()
+	defer func() { must(t, lock.Close()) }()
 	after, err := Lock(Crash(memory), "LOCK") // the holder died in the crash
 	must(t, err)
 	must(t, after.Close())
@@ -246,6 +246,22 @@ func TestTheMachinesFileSystem(t *testing.T) {
 	}
 	if names, err := OS().List(dir); err != nil || len(names) != 1 {
 		t.Fatalf("%v, %v", names, err)
+	}
+}
+
+// What a node knows of its cluster is not for the machine's other users, whatever their umask.
+func TestDirectoriesAndFilesAreForTheirUserAlone(t *testing.T) {
+	top := filepath.Join(t.TempDir(), "data")
+	dir := filepath.Join(top, "fabric")
+	must(t, MakeDir(OS(), dir))
+	path := filepath.Join(dir, "members")
+	must(t, os.WriteFile(path, []byte("of an earlier version"), 0o644))
+	must(t, os.WriteFile(path+temporarySuffix, []byte("left by a crash"), 0o644))
+	must(t, WriteFile(OS(), path, []byte("new")))
+	for name, want := range map[string]fs.FileMode{top: 0o700, dir: 0o700, path: 0o600} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, want %v", name, info.Mode().Perm(), want)
+		}
 	}
 }
 

@@ -17,6 +17,8 @@ const (
 	errOffset         = "ERR offset is out of range"
 	errNoSuchKey      = "ERR no such key"
 	errSameObject     = "ERR source and destination objects are the same"
+	errCopyCluster    = "ERR Copying to another database is not allowed in cluster mode"
+	errMoveCluster    = "ERR MOVE is not allowed in cluster mode"
 	errDatabaseRange  = "ERR DB index is out of range"
 	errValueRange     = "ERR value is out of range"
 	errInvalidCursor  = "ERR invalid cursor"

@@ -42,7 +42,7 @@ func (s *server) check(t *testing.T) {
 	const past = 0 // nothing has expired then
 	for database := range s.store.Databases() {
 		visited := 0
-		s.store.Scan(past, database, 0, unlimited, func([]byte, keyspace.Record) { visited++ })
+		s.store.Scan(past, database, 0, unlimited, func([]byte, keyspace.Record) bool { visited++; return true })
 		if count := s.store.Len(database); count != visited {
 			t.Errorf("database %d counts %d keys and holds %d", database, count, visited)
 		}

@@ -89,11 +89,20 @@ func (c *Context) databaseNumber(i int) (int, bool) {
 	case n < math.MinInt32 || n > math.MaxInt32:
 		c.Reply.Error(errIntegerRange)
 		return 0, false
-	case n < 0 || n >= int64(c.Store.Databases()):
+	case n < 0 || n >= int64(c.databases()):
 		c.Reply.Error(errDatabaseRange)
 		return 0, false
 	}
 	return int(n), true
+}
+
+// databases is how many databases clients may name. In a cluster only the first may be used, and the others are named as
+// by default.
+func (c *Context) databases() int {
+	if c.Cluster {
+		return max(c.Store.Databases(), keyspace.DefaultDatabases)
+	}
+	return c.Store.Databases()
 }
 
 // copyKey: COPY source destination [DB destination-db] [REPLACE]
@@ -114,6 +123,10 @@ func copyKey(c *Context) {
 			return
 		}
 	}
+	if c.Cluster && target != 0 {
+		c.Reply.Error(errCopyCluster)
+		return
+	}
 	if target == c.Session.Database && string(c.Keys[0].Name) == string(c.Keys[1].Name) {
 		c.Reply.Error(errSameObject)
 		return
@@ -128,6 +141,10 @@ func copyKey(c *Context) {
 
 // moveKey: MOVE key db
 func moveKey(c *Context) {
+	if c.Cluster {
+		c.Reply.Error(errMoveCluster)
+		return
+	}
 	target, ok := c.databaseNumber(2)
 	if !ok {
 		return

@@ -15,11 +15,12 @@ const defaultScanCount = 10
 func keys(c *Context) {
 	mark, count := c.Reply.Mark(), 0
 	pattern := c.Args[1]
-	c.Store.Scan(c.Now, c.Session.Database, 0, unlimited, func(name []byte, _ keyspace.Record) {
+	c.Store.Scan(c.Now, c.Session.Database, 0, unlimited, func(name []byte, _ keyspace.Record) bool {
 		if matchesAll(pattern) || Match(pattern, name) {
 			c.Reply.Bulk(name)
 			count++
 		}
+		return !c.Reply.Overflown()
 	})
 	c.Reply.ArrayAt(mark, count)
 }
@@ -76,13 +77,19 @@ func scan(c *Context) {
 		return
 	}
 	found, names := 0, resp.Writer{Protocol: c.Reply.Protocol}
-	next := c.Store.Scan(c.Now, c.Session.Database, cursor, o.count, func(name []byte, r keyspace.Record) {
+	names.Bound(max(1, c.Reply.Left()))
+	next := c.Store.Scan(c.Now, c.Session.Database, cursor, o.count, func(name []byte, r keyspace.Record) bool {
 		if o.kinds && !sameWord(o.kind, r.Type.String()) || o.matching && !Match(o.pattern, name) {
-			return
+			return true
 		}
 		names.Bulk(name)
 		found++
+		return !names.Overflown()
 	})
+	if names.Overflown() {
+		c.Reply.Overflow()
+		return
+	}
 	c.Reply.Array(2)
 	c.Reply.BulkInt(int64(next)) // cursors have 63 bits
 	c.Reply.Array(found)

@@ -29,6 +29,9 @@ func (c *Context) replyString(record keyspace.Record, found bool) bool {
 func mget(c *Context) {
 	c.Reply.Array(len(c.Keys))
 	for i := range c.Keys {
+		if c.Reply.Overflown() {
+			return
+		}
 		record, found := c.read(i)
 		if !found || record.Type != keyspace.TypeString {
 			c.Reply.Null()

@@ -243,6 +243,8 @@ type Context struct {
 	Random *rand.Rand
 	// Table is the table the command was found in, for COMMAND.
 	Table *Table
+	// Cluster is set on a server that is part of a cluster.
+	Cluster bool
 	// MaxString bounds the size of a value in bytes; 0 means keyspace.MaxString, and more than that counts as that.
 	MaxString int
 }

@@ -293,27 +293,23 @@ func (d *Database) flush(x *index) int {
 	return n
 }
 
-// SlotKeys copies the names of up to limit records of a slot of this shard that have not expired.
-func (d *Database) SlotKeys(now int64, slot Slot, limit int) [][]byte {
+// SlotKeys shows the names of the records of a slot of this shard that have not expired, until visit returns false. The
+// names alias the store's memory.
+func (d *Database) SlotKeys(now int64, slot Slot, visit func(name []byte) (on bool)) {
 	x := d.indexOf(slot)
-	if x == nil || limit <= 0 {
-		return nil
+	if x == nil {
+		return
 	}
-	names := make([][]byte, 0, min(limit, x.count))
 	for g := range x.segments {
 		for _, word := range g.words {
 			if word == 0 {
 				continue
 			}
-			if len(names) == limit {
-				return names
-			}
-			if block := d.shard.memory.Bytes(refOf(word)); !isVolatile(word) || !expired(now, block) {
-				names = append(names, bytes.Clone(nameOf(block)))
+			if block := d.shard.memory.Bytes(refOf(word)); (!isVolatile(word) || !expired(now, block)) && !visit(nameOf(block)) {
+				return
 			}
 		}
 	}
-	return names
 }
 
 // Random is the name of a record, every one being equally likely; rnd(n) gives a number below n. The name aliases

@@ -166,7 +166,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"time": func(t *rapid.T) { m.now += rapid.Int64Range(0, 15).Draw(t, "milliseconds") },
 		"expire some": func(t *rapid.T) {
 			before := m.store.Len(0) + m.store.Len(1)
-			n := m.store.ExpireSome(m.now, rapid.IntRange(0, 300).Draw(t, "budget"))
+			_, n := m.store.ExpireSome(m.now, rapid.IntRange(0, 300).Draw(t, "budget"))
 			if after := m.store.Len(0) + m.store.Len(1); after != before-n {
 				t.Fatalf("%d removed, %d before, %d after", n, before, after)
 			}
@@ -209,11 +209,12 @@ func (m *machine) compare(t *rapid.T) {
 		want := m.liveNames(db)
 		got := map[string]bool{}
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-			cursor = m.store.Scan(m.now, db, cursor, 5, func(name []byte, r Record) {
+			cursor = m.store.Scan(m.now, db, cursor, 5, func(name []byte, r Record) bool {
 				if e := m.model[db][string(name)]; e != (entry{r.Type, string(r.Value), r.ExpireAt}) {
 					t.Fatalf("scan of %q", name)
 				}
 				got[string(name)] = true
+				return true
 			})
 		}
 		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, want) {
@@ -267,8 +268,9 @@ func TestScanReturnsWhatIsThereAllTheTime(t *testing.T) {
 			if cursor >= 1<<63 {
 				t.Fatalf("cursor %d", cursor)
 			}
-			cursor = s.Scan(0, 0, cursor, rapid.SampledFrom([]int{1, 100, 1000}).Draw(t, "count"), func(name []byte, _ Record) {
+			cursor = s.Scan(0, 0, cursor, rapid.SampledFrom([]int{1, 100, 1000}).Draw(t, "count"), func(name []byte, _ Record) bool {
 				delete(stay, string(name))
+				return true
 			})
 			if cursor == 0 {
 				break
@@ -291,7 +293,7 @@ func TestAnyCursorIsHarmless(t *testing.T) {
 	}
 	for _, cursor := range []uint64{1, 1<<63 - 1, 1 << 63, 1<<64 - 1, Slots << 49, Slots<<49 - 1} {
 		for range 100_000 {
-			if cursor = s.Scan(0, 0, cursor, 1000, func([]byte, Record) {}); cursor == 0 {
+			if cursor = s.Scan(0, 0, cursor, 1000, func([]byte, Record) bool { return true }); cursor == 0 {
 				break
 			}
 		}
@@ -299,7 +301,7 @@ func TestAnyCursorIsHarmless(t *testing.T) {
 			t.Fatal("the scan does not end")
 		}
 	}
-	if next := s.Scan(0, 0, 0, -5, func([]byte, Record) {}); next == 0 {
+	if next := s.Scan(0, 0, 0, -5, func([]byte, Record) bool { return true }); next == 0 {
 		t.Fatal("a count below 1 is not taken as 1")
 	}
 }
@@ -334,8 +336,8 @@ func TestActiveExpiryFindsEverythingInBoundedSteps(t *testing.T) {
 		set(s, 0, fmt.Sprint("{t}", i), "v", int64(1+i%2)*100)
 		set(s, 0, fmt.Sprint("p", i), "v", 0)
 	}
-	if n := s.ExpireSome(100, 500); n == 0 || n > 600 {
-		t.Fatalf("%d records within a budget of 500", n)
+	if looked, n := s.ExpireSome(100, 500); n == 0 || looked > 600 || n > looked {
+		t.Fatalf("%d records of %d removed within a budget of 500", n, looked)
 	}
 	for range 1000 {
 		s.ExpireSome(100, 500)
@@ -343,11 +345,100 @@ func TestActiveExpiryFindsEverythingInBoundedSteps(t *testing.T) {
 	if s.Volatile(0) != volatile || s.Len(0) != 2*volatile {
 		t.Fatalf("%d volatile of %d", s.Volatile(0), s.Len(0))
 	}
-	if n := s.ExpireSome(200, 1<<30); n != volatile || s.Volatile(0) != 0 {
+	if looked, n := s.ExpireSome(200, 1<<30); looked != volatile || n != volatile || s.Volatile(0) != 0 {
 		t.Fatalf("%d expired in one pass, %d volatile left", n, s.Volatile(0))
 	}
 	if got := s.Stats().Expired; got != 2*volatile {
 		t.Fatalf("%d counted", got)
 	}
 	check(t, s)
+}
+
+func TestActiveExpiryPassesRecordsThatDoNotExpireQuickly(t *testing.T) {
+	s := newStore(t, Options{})
+	const persistent, volatile = 50_000, 100
+	for i := range persistent {
+		set(s, 0, fmt.Sprint("{t}", i), "v", 0)
+	}
+	for i := range volatile {
+		set(s, 0, fmt.Sprint("{t}v", i), "v", 100)
+	}
+	// One look is worth sixteen records passed by.
+	looked, n := s.ExpireSome(100, persistent/passingWeight+volatile)
+	if looked != volatile || n != volatile {
+		t.Fatalf("%d of %d looked at, %d removed", looked, volatile, n)
+	}
+	if looked, _ := s.ExpireSome(100, persistent); looked != 0 {
+		t.Fatalf("%d looked at when there is nothing to expire", looked)
+	}
+}
+
+func TestMeanTimeToLive(t *testing.T) {
+	s := newStore(t, Options{Databases: 2})
+	for i := range 1000 {
+		set(s, 0, fmt.Sprint(i), "v", int64(1000+2000*(i%2)))
+		set(s, 0, fmt.Sprint("p", i), "v", 0)
+	}
+	look := func(now, want int64) {
+		t.Helper()
+		for range 20 { // what was seen before fades
+			s.ExpireSome(now, 1<<20)
+		}
+		if got := s.MeanTimeToLive(0); got < want-want/100 || got > want+want/100 {
+			t.Errorf("mean of %d at %d, want %d", got, now, want)
+		}
+	}
+	if got := s.MeanTimeToLive(0); got != 0 {
+		t.Errorf("mean of %d before a look", got)
+	}
+	look(0, 2000)
+	look(500, 1500)
+	look(1000, 2000) // half of them are gone
+	look(3000, 0)
+	set(s, 3000, "far", "v", 1<<63-1)
+	s.ExpireSome(3000, 1<<20)
+	if got := s.MeanTimeToLive(0); got != 1<<62 {
+		t.Errorf("mean of %d for a time far away", got)
+	}
+	if got := s.MeanTimeToLive(1); got != 0 {
+		t.Errorf("mean of %d in an empty database", got)
+	}
+}
+
+func TestAWalkEndsWhenItsVisitorHasEnough(t *testing.T) {
+	s := newStore(t, Options{})
+	for i := range 1000 {
+		set(s, 0, fmt.Sprint(i), "v", 0)
+		set(s, 0, fmt.Sprint("{t}", i), "v", 0)
+	}
+	for _, enough := range []int{1, 2, 777} {
+		visits := 0
+		if next := s.Scan(0, 0, 0, 1<<30, func([]byte, Record) bool { visits++; return visits < enough }); next != 0 || visits != enough {
+			t.Errorf("scan: %d visits instead of %d, next %d", visits, enough, next)
+		}
+		visits = 0
+		slot := SlotOf([]byte("t"))
+		sh := s.ShardOf(slot)
+		sh.Lock()
+		sh.Database(0).SlotKeys(0, slot, func([]byte) bool { visits++; return visits < enough })
+		sh.Unlock()
+		if visits != enough {
+			t.Errorf("keys of a slot: %d visits instead of %d", visits, enough)
+		}
+	}
+}
+
+func TestResetStats(t *testing.T) {
+	s := newStore(t, Options{})
+	set(s, 0, "a", "v", 10)
+	get(s, 0, "a")
+	get(s, 0, "b")
+	get(s, 10, "a")
+	if got := s.Stats(); got != (Stats{Hits: 1, Misses: 2, Expired: 1}) {
+		t.Fatalf("%+v", got)
+	}
+	s.ResetStats()
+	if got := s.Stats(); got != (Stats{}) {
+		t.Fatalf("%+v", got)
+	}
 }

@@ -38,6 +38,8 @@ type Store struct {
 	shardBits int
 	databases int
 	walker    walker
+
+	timesToLive []timeToLive // by database
 }
 
 // Shard holds every slot whose number modulo the number of shards is the shard's index, in all databases. Its lock is
@@ -50,7 +52,7 @@ type Shard struct {
 	stats     Stats
 }
 
-// Stats counts what happened since the store was made.
+// Stats counts what happened since the store was made, or since ResetStats.
 type Stats struct {
 	// Hits and Misses count the outcomes of Get.
 	Hits, Misses uint64
@@ -83,6 +85,7 @@ func New(o Options) *Store {
 	if s.arena == nil {
 		s.arena, s.owned = slab.New(slab.Options{}), true
 	}
+	s.timesToLive = make([]timeToLive, o.Databases)
 	for i := range o.Shards {
 		sh := &Shard{store: s, index: i, memory: s.arena.NewOwner(), databases: make([]Database, o.Databases)}
 		for db := range sh.databases {
@@ -172,6 +175,15 @@ func (s *Store) Stats() (sum Stats) {
 		sh.Unlock()
 	}
 	return sum
+}
+
+// ResetStats zeroes the counters, shard by shard.
+func (s *Store) ResetStats() {
+	for _, sh := range s.shards {
+		sh.Lock()
+		sh.stats = Stats{}
+		sh.Unlock()
+	}
 }
 
 // UsedMemory is the size of all records' blocks and of the indices in bytes. It walks the indices' heads: for

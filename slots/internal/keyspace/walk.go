@@ -1,5 +1,7 @@
 package keyspace
 
+import "sync/atomic"
+
 // A place in the keyspace is the slot's rank (slots in the order of their shards, so that a walk locks each shard
 // once) and the leading 49 bits of a hash: 63 bits in all, so that clients with signed integers can hold it.
 const (
@@ -12,10 +14,12 @@ const (
 // whole walk from 0 to 0 is visited at least once, whatever is stored and removed meanwhile; others may be, and some
 // may be visited twice. Expired records count as visited and are not shown.
 //
-// visit runs under the shard's lock and must not call the store; name and record alias the store's memory. Cursors
-// that Scan never returned are harmless.
-func (s *Store) Scan(now int64, db int, cursor uint64, count int, visit func(name []byte, r Record)) (next uint64) {
+// visit runs under the shard's lock and must not call the store; name and record alias the store's memory. Once it
+// returns false it is not called again, and the walk is over as if at its end. Cursors that Scan never returned are
+// harmless.
+func (s *Store) Scan(now int64, db int, cursor uint64, count int, visit func(name []byte, r Record) (on bool)) (next uint64) {
 	rank, from := cursor>>hashBits, cursor<<hashDrop
+	on := true
 	left := max(count, 1)
 	perShard := uint64(Slots >> s.shardBits)
 	for rank < Slots {
@@ -27,11 +31,15 @@ func (s *Store) Scan(now int64, db int, cursor uint64, count int, visit func(nam
 				continue
 			}
 			place, seen, more := d.slots[rank%perShard].walk(from, left, func(word uint64) bool {
-				if block := sh.memory.Bytes(refOf(word)); !isVolatile(word) || !expired(now, block) {
-					visit(nameOf(block), recordOf(block))
+				if block := sh.memory.Bytes(refOf(word)); on && (!isVolatile(word) || !expired(now, block)) {
+					on = visit(nameOf(block), recordOf(block))
 				}
 				return false
 			})
+			if !on {
+				sh.Unlock()
+				return 0
+			}
 			if left -= seen; more || left <= 0 {
 				sh.Unlock()
 				return cursorAt(rank, place, more)
@@ -62,54 +70,111 @@ type walker struct {
 	from                  uint64
 }
 
+// passingWeight is how many records without an expiry, which are passed by without a look at their memory, are as much
+// work as one with an expiry.
+const passingWeight = 16
+
 // ExpireSome removes records whose time has come, going on where the last call ended. It looks at about budget
-// records, at most at all of them once, and only in slots that have records with an expiry. No lock is held for
-// more than a few microseconds. It returns the number of records removed. One goroutine at a time calls it.
-func (s *Store) ExpireSome(now int64, budget int) (removed int) {
+// records with an expiry, at most at all of them once, and only in slots that have some; the other records there count
+// for a sixteenth of a look. No lock is held for more than a few microseconds. It returns how many records it looked at
+// and how many of them it removed. One goroutine at a time calls it.
+func (s *Store) ExpireSome(now int64, budget int) (looked, removed int) {
 	w := &s.walker
+	budget *= passingWeight
 	for parts := len(s.shards)*s.databases + 1; budget > 0 && parts > 0; {
 		sh := s.shards[w.shard]
 		sh.Lock()
-		seen, dropped, more := sh.databases[w.database].expireSome(now, w, min(budget, expireStep))
-		sh.stats.Expired += uint64(dropped)
+		step, more := sh.databases[w.database].expireSome(now, w, min((budget+passingWeight-1)/passingWeight, expireStep))
+		sh.stats.Expired += uint64(step.dropped)
 		sh.Unlock()
-		budget -= seen
-		removed += dropped
+		budget -= step.seen + (passingWeight-1)*step.looked
+		looked, removed = looked+step.looked, removed+step.dropped
+		s.timesToLive[w.database].add(step)
 		if more {
 			continue
 		}
 		parts--
 		w.slot, w.from = 0, 0
+		if w.shard == len(s.shards)-1 {
+			s.timesToLive[w.database].fade()
+		}
 		if w.database++; w.database == s.databases {
 			w.database, w.shard = 0, (w.shard+1)%len(s.shards)
 		}
 	}
-	return removed
+	return looked, removed
+}
+
+// glance is what one step of the walk of ExpireSome saw.
+type glance struct {
+	seen    int     // records
+	looked  int     // those of them that have an expiry
+	dropped int     // those of them whose time had come
+	left    float64 // ms left of all the others together
+}
+
+// timeToLive is a running mean of what is left of the time of a database's records. One goroutine adds to it.
+type timeToLive struct {
+	sum, count float64
+	mean       atomic.Int64
+}
+
+// timeToLiveWindow is how many records the mean looks back at most.
+const timeToLiveWindow = 64 << 10
+
+func (t *timeToLive) add(step glance) {
+	alive := step.looked - step.dropped
+	if alive == 0 {
+		return
+	}
+	t.sum, t.count = t.sum+step.left, t.count+float64(alive)
+	t.mean.Store(int64(min(t.sum/t.count, 1<<62)))
+	if t.count >= timeToLiveWindow {
+		t.fade()
+	}
+}
+
+// fade halves the weight of what was seen so far.
+func (t *timeToLive) fade() { t.sum, t.count = t.sum/2, t.count/2 }
+
+// MeanTimeToLive is about how many milliseconds the records of a database that expire have left on average: what
+// ExpireSome saw lately. 0 when it saw none, or there are none.
+func (s *Store) MeanTimeToLive(db int) int64 {
+	if s.Volatile(db) == 0 {
+		return 0
+	}
+	return s.timesToLive[db].mean.Load()
 }
 
 // expireSome is one step of the walk; more is false at the end of this database's part of the shard.
-func (d *Database) expireSome(now int64, w *walker, limit int) (seen, dropped int, more bool) {
+func (d *Database) expireSome(now int64, w *walker, limit int) (step glance, more bool) {
 	for ; d.volatile > 0 && w.slot < len(d.slots); w.slot, w.from = w.slot+1, 0 {
 		x := &d.slots[w.slot]
 		if x.volatile == 0 {
 			continue
 		}
-		place, n, inside := x.walk(w.from, limit-seen, func(word uint64) bool {
-			if !isVolatile(word) || !expired(now, d.shard.memory.Bytes(refOf(word))) {
+		place, n, inside := x.walk(w.from, limit-step.seen, func(word uint64) bool {
+			if !isVolatile(word) {
+				return false
+			}
+			step.looked++
+			block := d.shard.memory.Bytes(refOf(word))
+			if at := layoutOf(block).expireAt(block); at > now {
+				step.left += float64(at - now)
 				return false
 			}
 			d.forget(word)
-			dropped++
+			step.dropped++
 			return true
 		})
-		if seen += n; inside {
+		if step.seen += n; inside {
 			w.from = place
-			return seen, dropped, true
+			return step, true
 		}
-		if seen >= limit {
+		if step.seen >= limit {
 			w.slot, w.from = w.slot+1, 0
-			return seen, dropped, true
+			return step, true
 		}
 	}
-	return seen, dropped, false
+	return step, false
 }

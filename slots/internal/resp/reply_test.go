@@ -69,6 +69,16 @@ func TestReplies(t *testing.T) {
 				if tc.write(&w); string(w.Buf) != want {
 					t.Errorf("RESP%d: %q, want %q", protocol, w.Buf, want)
 				}
+				bounded := Writer{Protocol: protocol}
+				bounded.Bound(len(want))
+				if tc.write(&bounded); string(bounded.Buf) != want || bounded.Overflown() || bounded.Left() != 0 {
+					t.Errorf("RESP%d: %q within a bound that is just enough, %v, %d left", protocol, bounded.Buf, bounded.Overflown(), bounded.Left())
+				}
+				bounded = Writer{Protocol: protocol}
+				bounded.Bound(len(want) - 1)
+				if tc.write(&bounded); !bounded.Overflown() {
+					t.Errorf("RESP%d: %q within a bound that is one too small", protocol, bounded.Buf)
+				}
 			}
 		})
 	}
@@ -283,4 +293,46 @@ func FuzzRead(f *testing.F) {
 			t.Fatal("two readings differ")
 		}
 	})
+}
+
+func TestNothingIsAppendedAfterAnOverflow(t *testing.T) {
+	w := Writer{Protocol: 3}
+	w.Bound(100)
+	w.OK()
+	mark := w.Mark()
+	w.BulkString(strings.Repeat("x", 100))
+	size := len(w.Buf)
+	if !w.Overflown() || size > 100 {
+		t.Fatalf("%d bytes, overflown %v", size, w.Overflown())
+	}
+	w.OK()
+	w.Null()
+	w.NullArray()
+	w.Int(1)
+	w.Bulk(nil)
+	w.Error("ERR")
+	w.Double(1)
+	w.Bool(true)
+	w.Bool(false)
+	w.Verbatim("txt", "")
+	w.BigNumber("1")
+	w.Raw([]byte(":1\r\n"))
+	w.ArrayAt(mark, 1)
+	w.MapAt(mark, 1)
+	if len(w.Buf) != size {
+		t.Fatalf("appended %q", w.Buf[size:])
+	}
+	w.Truncate(mark)
+	if w.OK(); w.Overflown() || string(w.Buf) != "+OK\r\n+OK\r\n" {
+		t.Fatalf("%q after the reply was taken back, overflown %v", w.Buf, w.Overflown())
+	}
+	w.Bound(4)
+	if w.Overflown() || w.Left() != 0 {
+		t.Fatal("a new bound does not forget the overflow")
+	}
+	w.Overflow()
+	w.Bound(0)
+	if w.OK(); w.Overflown() || w.Left() != math.MaxInt {
+		t.Fatal("an overflow without a bound")
+	}
 }

@@ -13,6 +13,42 @@ type Writer struct {
 	Buf []byte
 	// Protocol is 3 for RESP3; everything else is RESP2.
 	Protocol int
+
+	limit    int // of len(Buf); 0: none
+	overflow int // 1 + len(Buf) when something did not fit; 0: everything did
+}
+
+// Bound sets how long Buf may become, 0 for no bound, and forgets an overflow.
+func (w *Writer) Bound(limit int) { w.limit, w.overflow = limit, 0 }
+
+// Left is how many more bytes fit; without a bound, as many as an int can count.
+func (w *Writer) Left() int {
+	if w.limit == 0 {
+		return math.MaxInt
+	}
+	return max(0, w.limit-len(w.Buf))
+}
+
+// Overflow notes that a reply did not fit; the beginning of it may be there. Nothing is appended from then on, until Truncate takes the reply back.
+func (w *Writer) Overflow() {
+	if w.overflow == 0 {
+		w.overflow = len(w.Buf) + 1
+	}
+}
+
+// Overflown reports whether a reply did not fit: what Buf holds is not whole, and whoever builds a long reply can stop.
+func (w *Writer) Overflown() bool { return w.overflow > 0 }
+
+// fits reports whether n more bytes do; if not, that is an overflow.
+func (w *Writer) fits(n int) bool {
+	if w.limit == 0 {
+		return true
+	}
+	if w.overflow > 0 || n > w.limit-len(w.Buf) {
+		w.Overflow()
+		return false
+	}
+	return true
 }
 
 func (w *Writer) resp3() bool { return w.Protocol == 3 }
@@ -21,12 +57,15 @@ func (w *Writer) resp3() bool { return w.Protocol == 3 }
 func (w *Writer) Simple(s string) { w.line('+', s) }
 
 // OK appends the simple string "OK".
-func (w *Writer) OK() { w.Buf = append(w.Buf, "+OK\r\n"...) }
+func (w *Writer) OK() { w.literal("+OK\r\n") }
 
 // Error appends an error: the whole text with its code, for example "ERR syntax error". Line breaks become spaces.
 func (w *Writer) Error(s string) { w.line('-', s) }
 
 func (w *Writer) line(kind byte, s string) {
+	if !w.fits(len(s) + len("+\r\n")) {
+		return
+	}
 	w.Buf = append(w.Buf, kind)
 	start := len(w.Buf)
 	w.Buf = append(w.Buf, s...)
@@ -44,15 +83,19 @@ func (w *Writer) Int(n int64) { w.header(':', n) }
 // Bulk appends a bulk string; a nil b is an empty one.
 func (w *Writer) Bulk(b []byte) {
 	w.header('$', int64(len(b)))
-	w.Buf = append(w.Buf, b...)
-	w.end()
+	if w.fits(len(b) + len("\r\n")) {
+		w.Buf = append(w.Buf, b...)
+		w.end()
+	}
 }
 
 // BulkString appends a bulk string.
 func (w *Writer) BulkString(s string) {
 	w.header('$', int64(len(s)))
-	w.Buf = append(w.Buf, s...)
-	w.end()
+	if w.fits(len(s) + len("\r\n")) {
+		w.Buf = append(w.Buf, s...)
+		w.end()
+	}
 }
 
 // BulkInt appends a bulk string that holds n in decimal.
@@ -64,19 +107,19 @@ func (w *Writer) BulkInt(n int64) {
 // Null appends the null value: "_" in RESP3, the null bulk string in RESP2.
 func (w *Writer) Null() {
 	if w.resp3() {
-		w.Buf = append(w.Buf, "_\r\n"...)
+		w.literal("_\r\n")
 		return
 	}
-	w.Buf = append(w.Buf, "$-1\r\n"...)
+	w.literal("$-1\r\n")
 }
 
 // NullArray appends "_" in RESP3 and the null array in RESP2.
 func (w *Writer) NullArray() {
 	if w.resp3() {
-		w.Buf = append(w.Buf, "_\r\n"...)
+		w.literal("_\r\n")
 		return
 	}
-	w.Buf = append(w.Buf, "*-1\r\n"...)
+	w.literal("*-1\r\n")
 }
 
 // Array opens an array; n values follow.
@@ -107,18 +150,20 @@ func (w *Writer) Double(f float64) {
 		w.Bulk(digits)
 		return
 	}
-	w.Buf = append(w.Buf, ',')
-	w.Buf = append(w.Buf, digits...)
-	w.end()
+	if w.fits(len(",\r\n") + len(digits)) {
+		w.Buf = append(w.Buf, ',')
+		w.Buf = append(w.Buf, digits...)
+		w.end()
+	}
 }
 
 // Bool appends a boolean; in RESP2 the integer 1 or 0.
 func (w *Writer) Bool(b bool) {
 	switch {
 	case w.resp3() && b:
-		w.Buf = append(w.Buf, "#t\r\n"...)
+		w.literal("#t\r\n")
 	case w.resp3():
-		w.Buf = append(w.Buf, "#f\r\n"...)
+		w.literal("#f\r\n")
 	case b:
 		w.Int(1)
 	default:
@@ -134,6 +179,9 @@ func (w *Writer) Verbatim(format, s string) {
 		return
 	}
 	w.header('=', int64(len(s)+4))
+	if !w.fits(len("txt:") + len(s) + len("\r\n")) {
+		return
+	}
 	w.Buf = append(w.Buf, (format + "   ")[:3]...)
 	w.Buf = append(w.Buf, ':')
 	w.Buf = append(w.Buf, s...)
@@ -150,13 +198,22 @@ func (w *Writer) BigNumber(s string) {
 }
 
 // Raw appends bytes that are encoded replies already.
-func (w *Writer) Raw(b []byte) { w.Buf = append(w.Buf, b...) }
+func (w *Writer) Raw(b []byte) {
+	if w.fits(len(b)) {
+		w.Buf = append(w.Buf, b...)
+	}
+}
 
 // Mark is the place up to which the replies are written now, for Truncate and the methods that open an aggregate later.
 func (w *Writer) Mark() int { return len(w.Buf) }
 
-// Truncate takes back everything written after the mark.
-func (w *Writer) Truncate(mark int) { w.Buf = w.Buf[:mark] }
+// Truncate takes back everything written after the mark, an overflow included.
+func (w *Writer) Truncate(mark int) {
+	w.Buf = w.Buf[:mark]
+	if w.overflow > mark {
+		w.overflow = 0
+	}
+}
 
 // ArrayAt puts the header of an array in front of the n values written since the mark, for replies whose count is
 // known only at their end. It moves those bytes.
@@ -181,10 +238,22 @@ func (w *Writer) rotate(mark, end int) {
 	copy(w.Buf[mark:], header)
 }
 
+func (w *Writer) literal(s string) {
+	if w.fits(len(s)) {
+		w.Buf = append(w.Buf, s...)
+	}
+}
+
 func (w *Writer) header(kind byte, n int64) {
+	if w.overflow > 0 {
+		return
+	}
 	w.Buf = append(w.Buf, kind)
 	w.Buf = strconv.AppendInt(w.Buf, n, 10)
 	w.end()
+	if w.limit > 0 && len(w.Buf) > w.limit {
+		w.Overflow()
+	}
 }
 
 func (w *Writer) end() { w.Buf = append(w.Buf, '\r', '\n') }

@@ -8,19 +8,24 @@ import (
 	"time"
 )
 
-var simSeed = flag.Uint64("sim.seed", 0, "run the simulations from this seed alone")
+var (
+	simSeed  = flag.Uint64("sim.seed", 1, "first seed of the simulations")
+	simCount = flag.Uint64("sim.count", 0, "how many seeds; 0: as many as each simulation has by itself")
+)
 
 // simulate runs a story from each seed, twice: both runs must be free of faults and equal.
 func simulate(t *testing.T, seeds uint64, story func(seed uint64) *world) {
 	t.Helper()
-	first, last := uint64(1), seeds
-	if *simSeed != 0 {
-		first, last = *simSeed, *simSeed
+	if testing.Short() {
+		seeds = max(1, seeds/4)
 	}
-	for seed := first; seed <= last; seed++ {
+	if *simCount > 0 {
+		seeds = *simCount
+	}
+	for seed := *simSeed; seed < *simSeed+seeds; seed++ {
 		w, again := story(seed), story(seed)
 		if len(w.faults) > 0 {
-			t.Errorf("%s\nreplay: go test ./slots/internal/topology -run '^%s$' -sim.seed=%d", strings.Join(w.faults, "\n"), t.Name(), seed)
+			t.Errorf("%s\nreplay: go test ./slots/internal/topology -run '^%s$' -sim.seed=%d -sim.count=1", strings.Join(w.faults, "\n"), t.Name(), seed)
 			return
 		}
 		if w.trace != again.trace {
