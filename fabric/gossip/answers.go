@@ -216,7 +216,7 @@ func (c *Core) patienceWith(w *walk, p *part) time.Duration {
 	wait := patience * c.retryOf(w, &eager)
 	if w.flags&flagLazy != 0 { // every level below takes its time to answer
 		levels, _ := rounds(p.to-p.from, c.cfg.Fanout)
-		wait += time.Duration(2*levels) * c.lazyTime()
+		wait += time.Duration(levels) * c.lazyTime()
 	}
 	return wait
 }

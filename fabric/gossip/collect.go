@@ -6,7 +6,8 @@ import "time"
 // an answer per write. All members know the first one in the order of the present slot. Under load they hand it their
 // writes, as one part that is everybody; it makes one rumor per Tick out of all it was handed, and answers each of
 // them with that rumor's result. Answers of such rumors wait for company, because the order, and with it who asks
-// and who answers, stays for a whole slot. News of membership is not collected.
+// and who answers, stays for a whole slot; unless packets get lost, which then shows sooner. News of membership is
+// not collected.
 
 const (
 	// slotTicks is the length of a slot in Ticks.
@@ -143,7 +144,11 @@ func (c *Core) flushCollection() {
 		return
 	}
 	c.metrics.RumorsStarted++
-	w := c.begin(rumor{id: c.nextRumor(), slot: batch.riders[0].slot, flags: flagLazy, payload: &batch.payload})
+	flags := flagLazy
+	if !c.estimate.calm() {
+		flags = 0
+	}
+	w := c.begin(rumor{id: c.nextRumor(), slot: batch.riders[0].slot, flags: flags, payload: &batch.payload})
 	w.riders = batch.riders
 	c.cover(w, wholeSpan)
 	c.step(w)

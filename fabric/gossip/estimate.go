@@ -12,11 +12,13 @@ const (
 	minTries, maxTries = 3, 12
 	// priorLoss is the share of unanswered requests that a node assumes before it has measured any, and priorWeight
 	// how many measurements it takes to outweigh the assumption.
-	priorLoss, priorWeight = 0.3, 8
+	priorLoss, priorWeight = 0.3, 32
 	// lossWindow is how many of the latest requests the measured share looks back on, about.
 	lossWindow = 256
-	// lossy is the share of lost packets above which the parts of more than one member go to two of them at once.
+	// lossy is the share of lost packets above which parts of more than (k+1)² members go to two of them at once.
 	lossy = 0.1
+	// calmLoss is the share of unanswered requests up to which answers under load wait for company.
+	calmLoss = 0.02
 )
 
 // estimate is what a node has measured of its network: round trips, as in RFC 6298, and unanswered requests.
@@ -61,8 +63,11 @@ func (e *estimate) tries(n int) int {
 	return min(max(int(math.Ceil(need)), minTries), maxTries)
 }
 
+// calm reports whether next to nothing gets lost, so that answers may wait for company.
+func (e *estimate) calm() bool { return e.failed <= max(1, e.requests*calmLoss) }
+
 // lossy reports whether so many packets get lost that parts are better handed to two members at once. A request
 // fails when one of two packets is lost.
 func (e *estimate) lossy() bool {
-	return e.requests >= 2*priorWeight && 1-math.Sqrt(1-min(e.failed/e.requests, 1)) > lossy
+	return e.requests >= priorWeight/2 && 1-math.Sqrt(1-min(e.failed/e.requests, 1)) > lossy
 }

@@ -156,6 +156,9 @@ func (c *Core) judge(p *peer, timeout time.Duration) bool {
 	}
 	p.misses++
 	c.metrics.ProbesMissed++
+	if !p.unreachable {
+		c.estimate.asked(false)
+	}
 	if p.misses < c.cfg.ProbeMisses || p.unreachable {
 		return false
 	}
@@ -284,6 +287,8 @@ func (c *Core) receiveAck(from Peer, packet Packet, a ack) {
 	if a.sequence == p.sequence && !p.answered {
 		p.answered, p.measured = true, true
 		p.rtt = c.now.Sub(p.sentAt)
+		c.estimate.sample(p.rtt)
+		c.estimate.asked(true)
 		p.offset = time.UnixMicro(a.wall).Sub(p.sentAt.Add(p.rtt / 2))
 	}
 	p.misses, p.fast, p.boot = 0, false, packet.Boot

@@ -343,7 +343,8 @@ func (c *Core) hand(w *walk) {
 	}
 }
 
-// handOver hands a part to its first member that is not known to be silent.
+// handOver hands a part to its first member that is not known to be silent; a large one, where much gets lost, to a
+// second one as well.
 func (c *Core) handOver(w *walk, i int) {
 	p := &w.parts[i]
 	first := w.pick(p, p.from, -1)
@@ -357,7 +358,7 @@ func (c *Core) handOver(w *walk, i int) {
 	p.state, p.tries, p.delegate, p.sentAt = partAsked, 1, first, c.now
 	p.due = c.now.Add(c.retryOf(w, p))
 	c.pass(w, p, first, true)
-	if p.to-p.from > 1 && w.flags&flagCollect == 0 && c.estimate.lossy() {
+	if p.to-p.from > (c.cfg.Fanout+1)*(c.cfg.Fanout+1) && w.flags&flagCollect == 0 && c.estimate.lossy() {
 		c.passSecond(w, p)
 	}
 }
