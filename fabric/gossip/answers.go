@@ -150,6 +150,7 @@ func (c *Core) conclude(w *walk, total result) {
 		}
 	}
 	slices.SortFunc(total.missing, NodeID.Compare)
+	total.missing = slices.Compact(total.missing) // a delegate may have tried one that we do not
 	if w.about != nil {
 		c.gathers--
 		c.report(Gathered{

@@ -22,12 +22,23 @@
 // # How news spreads
 //
 // Writes received before one Ready make one rumor, which goes out at once; after a burst of 4, at most one in
-// Config.Coalesce. A rumor orders the members in its own way. Who holds an interval of this order cuts it into k+1
-// parts of equal member count, keeps its own, goes on cutting that, and hands every other part, with the payload, to
-// the part's first member. With equal views and no loss every member gets the payload exactly once: n-1 payloads, in
-// ceil(log_{k+1} n) rounds of k parts each.
+// Config.Coalesce. The members are put in an order that changes with every time slot. Who holds an interval of this
+// order cuts it into k+1 parts at most, keeps its own, goes on cutting that, and hands every other part, with the
+// payload, to the part's first member. With equal views and no loss every member gets the payload exactly once: n-1
+// payloads, in ceil(log_{k+1} n) rounds of k parts each.
 //
-// A lost part is not repeated.
+// A part is acknowledged at once. Without an answer within the retry timeout, max(RetryFloor, srtt + 4·rttvar), the
+// delegate is asked again, and a second one with it, that avoids the first; then the part is taken back and split.
+// A member alone gets 3 to 12 tries, by the measured loss, and is then missing. Results fold back, each with a count
+// and a hash of who has the payload and a list of who is missing, until the origin reports Converged; a delegate
+// that counts other members than its delegator is compared with. A Gather asks all members a question on the same
+// walk. With more than 10 % loss large parts go to two delegates at once. See walk.go and answers.go.
+//
+// When more than a few writes happen per slot, members hand theirs to the slot's first member, which makes one rumor
+// per Tick out of them, and answers wait for company: about one packet and a third for every member and Tick. See
+// collect.go. What is for the same process shares packets, and all packets are paced: outbox.go.
+//
+// Config.Strategy chooses plainer ways to spread, for comparison: strategy.go.
 //
 // # What rumors do not bring
 //
@@ -88,6 +99,10 @@
 // makes a list or map grow beyond its bound. sim_test.go checks them under loss, duplication, reordering, cuts,
 // crashes, restarts, pauses and wrong clocks.
 //
+// Parts of one rumor, cut by equal views, lie within each other or apart, and a result waits for smaller parts only:
+// every rumor comes to rest. What a result says was true before it was said. walk_test.go and small_test.go check
+// rumors alone.
+//
 // # Limits
 //
 //	MaxMembers 131,072                      members, those that left included
@@ -97,7 +112,12 @@
 //	TombstoneLife 24 h                      how long deleted keys are remembered; 1024 own ones
 //	MaxDatagram 1200 B, MaxPacket 1 MiB     packets
 //	MaxFanout 64, MaxSeeds 64, MaxRoles 64  configuration
-//	4096 rumors of 16 intervals, 256 gaps   remembered per node; the oldest is forgotten, full exchange heals
+//	4096 rumors, 4 MiB, 16 intervals each   worked on or remembered; the oldest is dropped, and counted
+//	12 tries, 8 avoided, 64 silent members  per rumor; 4096 missing ones are named, of a question 256
+//	64 questions                            of a node under way
+//	PacketRate 20,000/s, 8192 packets       sent, and held back until they may be; more are dropped, and counted
+//	256 bodies                              in a packet
+//	256 gaps                                deltas that came before their predecessors; the oldest is dropped
 //	64 joins, 256 early packets             waiting for a cluster; more are dropped
 //	4 MiB of hashes, deltas and state       sent per 100 ms; what would be more is asked for again
 //	16 KiB of digests, 64 KiB of state      per step of a comparison; 16 datagrams, else one packet over a stream
@@ -105,12 +125,13 @@
 //
 // # Deviations
 //
-//   - A rumor's seed is made of its id instead of travelling with it.
+//   - Parts are full or single where they can be, not of equal size: most members then answer once, not twice.
+//   - Results of rumors under load are not settled; delegators remind of those that do not come.
 //   - Digests do not say up to which version tombstones are collected: that raising it is a write makes the version
 //     tell, and no replica's is below it.
-//   - There are no receipts and no repair of rumors, no helpers for probes, and no
-//     policy that takes unreachable members down; packets are neither encrypted nor authenticated.
+//   - There are no helpers for probes, and no policy that takes unreachable members down; packets are neither
+//     encrypted nor authenticated.
 //
-// Read on in core.go (the machine), state.go and shared.go (what is replicated), inr.go (how it spreads), entropy.go
+// Read on in core.go (the machine), state.go and shared.go (what is replicated), inr.go and walk.go (how it spreads), entropy.go
 // (how the rest is found), probe.go (who is there), join.go (how nodes come and go), packet.go (the wire format).
 package gossip

@@ -12,9 +12,9 @@ const (
 	minTries, maxTries = 3, 12
 	// priorLoss is the share of unanswered requests that a node assumes before it has measured any, and priorWeight
 	// how many measurements it takes to outweigh the assumption.
-	priorLoss, priorWeight = 0.3, 32
+	priorLoss, priorWeight = 0.3, 16
 	// lossWindow is how many of the latest requests the measured share looks back on, about.
-	lossWindow = 256
+	lossWindow = 64
 	// lossy is the share of lost packets above which parts of more than (k+1)² members go to two of them at once.
 	lossy = 0.1
 	// calmLoss is the share of unanswered requests up to which answers under load wait for company.
@@ -69,5 +69,5 @@ func (e *estimate) calm() bool { return e.failed <= max(1, e.requests*calmLoss) 
 // lossy reports whether so many packets get lost that parts are better handed to two members at once. A request
 // fails when one of two packets is lost.
 func (e *estimate) lossy() bool {
-	return e.requests >= priorWeight/2 && 1-math.Sqrt(1-min(e.failed/e.requests, 1)) > lossy
+	return e.requests >= priorWeight && 1-math.Sqrt(1-min(e.failed/e.requests, 1)) > lossy
 }

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"slices"
 	"time"
 
 	"github.com/egalcluster/egal/internal/core"
@@ -145,8 +146,8 @@ func (c *Core) pack() []core.Out[Peer, Message] {
 const fewFillings = 16
 
 func latestFor(fillings []filling, to process) int {
-	for i := len(fillings) - 1; i >= 0; i-- {
-		if fillings[i].to == to {
+	for i, f := range slices.Backward(fillings) {
+		if f.to == to {
 			return i
 		}
 	}

@@ -107,9 +107,9 @@ func (stateChunk) kind() uint8  { return kindStateChunk }
 func (probe) String() string         { return "probe" }
 func (ack) String() string           { return "ack" }
 func (joinRequest) String() string   { return "join" }
-func (b joinRefusal) String() string { return "join refused: " + b.reason }
-func (b stateChunk) String() string {
-	return fmt.Sprintf("state: %d owners, %d shared", len(b.owners), len(b.shared))
+func (j joinRefusal) String() string { return "join refused: " + j.reason }
+func (s stateChunk) String() string {
+	return fmt.Sprintf("state: %d owners, %d shared", len(s.owners), len(s.shared))
 }
 
 // readBody reads the value of a body; nil: its kind is unknown.

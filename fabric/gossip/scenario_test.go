@@ -25,6 +25,8 @@ import (
 //	traffic                  packets since the last time
 //	compared                 packets of comparisons since the last time
 //	fill n1 count=9 bytes=9  shared keys
+//	results                  from now on, tell what becomes of rumors
+//	ask n1 owner=n2          who has n2's state as n1 has it
 //	state owner=n1           its clock and what is remembered of its deleted keys, on each node
 //
 // Links have a latency of 1 ms; every command prints the events that followed.
@@ -49,14 +51,30 @@ func TestScenarios(t *testing.T) {
 type scenario struct {
 	cluster *cluster
 	out     strings.Builder
+	results bool
 }
 
 func (s *scenario) note(n *simNode, e Event) {
-	switch e.(type) {
-	case ViewChanged, Converged:
+	switch e := e.(type) {
+	case ViewChanged:
+	case Converged:
+		if s.results {
+			fmt.Fprintf(&s.out, "n%d: %v after %v%s\n", n.number, e, e.After, s.named(e.Missing))
+		}
+	case Gathered:
+		fmt.Fprintf(&s.out, "n%d: %v after %v%s\n", n.number, e, e.After, s.named(e.Missing))
 	default:
 		fmt.Fprintf(&s.out, "n%d: %v\n", n.number, e)
 	}
+}
+
+func (s *scenario) named(missing []NodeID) (text string) {
+	for _, n := range s.cluster.nodes {
+		if slices.Contains(missing, nodeID(n.number)) {
+			text += fmt.Sprintf(" n%d", n.number)
+		}
+	}
+	return text
 }
 
 // nodes are the nodes named in the command's arguments.
@@ -125,6 +143,11 @@ func (s *scenario) do(t *testing.T, d *datadriven.TestData) {
 		tell(Found{ClusterID{byte(numbers[0])}})
 	case "join":
 		tell(Join{Seeds: []Peer{s.node(number(d, "seed", "n%d")).addr}})
+	case "results":
+		s.results = true
+	case "ask":
+		o, _ := s.node(numbers[0]).core.owners.find(nodeID(number(d, "owner", "n%d")))
+		tell(Gather{Request: 1, Owner: o.id, Generation: o.generation, Version: o.version})
 	case "leave":
 		tell(Leave{})
 	case "own":
