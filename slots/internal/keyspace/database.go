@@ -16,6 +16,7 @@ type Database struct {
 	slots    []index // by slot / number of shards; nil before the first record
 	count    int
 	volatile int
+	left     timeToLive
 }
 
 // found is where a record is.

@@ -39,7 +39,6 @@ type Store struct {
 	databases int
 	walker    walker
 
-	timesToLive []timeToLive // by database
 }
 
 // Shard holds every slot whose number modulo the number of shards is the shard's index, in all databases. Its lock is
@@ -85,7 +84,6 @@ func New(o Options) *Store {
 	if s.arena == nil {
 		s.arena, s.owned = slab.New(slab.Options{}), true
 	}
-	s.timesToLive = make([]timeToLive, o.Databases)
 	for i := range o.Shards {
 		sh := &Shard{store: s, index: i, memory: s.arena.NewOwner(), databases: make([]Database, o.Databases)}
 		for db := range sh.databases {

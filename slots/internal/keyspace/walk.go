@@ -1,7 +1,5 @@
 package keyspace
 
-import "sync/atomic"
-
 // A place in the keyspace is the slot's rank (slots in the order of their shards, so that a walk locks each shard
 // once) and the leading 49 bits of a hash: 63 bits in all, so that clients with signed integers can hold it.
 const (
@@ -84,20 +82,21 @@ func (s *Store) ExpireSome(now int64, budget int) (looked, removed int) {
 	for parts := len(s.shards)*s.databases + 1; budget > 0 && parts > 0; {
 		sh := s.shards[w.shard]
 		sh.Lock()
-		step, more := sh.databases[w.database].expireSome(now, w, min((budget+passingWeight-1)/passingWeight, expireStep))
+		d := &sh.databases[w.database]
+		step, more := d.expireSome(now, w, min((budget+passingWeight-1)/passingWeight, expireStep))
 		sh.stats.Expired += uint64(step.dropped)
+		d.left.add(step)
+		if !more {
+			d.left.fade()
+		}
 		sh.Unlock()
 		budget -= step.seen + (passingWeight-1)*step.looked
 		looked, removed = looked+step.looked, removed+step.dropped
-		s.timesToLive[w.database].add(step)
 		if more {
 			continue
 		}
 		parts--
 		w.slot, w.from = 0, 0
-		if w.shard == len(s.shards)-1 {
-			s.timesToLive[w.database].fade()
-		}
 		if w.database++; w.database == s.databases {
 			w.database, w.shard = 0, (w.shard+1)%len(s.shards)
 		}
@@ -113,14 +112,10 @@ type glance struct {
 	left    float64 // ms left of all the others together
 }
 
-// timeToLive is a running mean of what is left of the time of a database's records. One goroutine adds to it.
+// timeToLive is a running mean of what is left of the time of a database's records.
 type timeToLive struct {
 	sum, count float64
-	mean       atomic.Int64
 }
-
-// timeToLiveWindow is how many records the mean looks back at most.
-const timeToLiveWindow = 64 << 10
 
 func (t *timeToLive) add(step glance) {
 	alive := step.looked - step.dropped
@@ -128,10 +123,6 @@ func (t *timeToLive) add(step glance) {
 		return
 	}
 	t.sum, t.count = t.sum+step.left, t.count+float64(alive)
-	t.mean.Store(int64(min(t.sum/t.count, 1<<62)))
-	if t.count >= timeToLiveWindow {
-		t.fade()
-	}
 }
 
 // fade halves the weight of what was seen so far.
@@ -143,7 +134,12 @@ func (s *Store) MeanTimeToLive(db int) int64 {
 	if s.Volatile(db) == 0 {
 		return 0
 	}
-	return s.timesToLive[db].mean.Load()
+	var all timeToLive
+	s.each(db, func(d *Database) { all.sum, all.count = all.sum+d.left.sum, all.count+d.left.count })
+	if all.count == 0 {
+		return 0
+	}
+	return int64(min(all.sum/all.count, 1<<62))
 }
 
 // expireSome is one step of the walk; more is false at the end of this database's part of the shard.
