@@ -38,7 +38,6 @@ type Store struct {
 	shardBits int
 	databases int
 	walker    walker
-
 }
 
 // Shard holds every slot whose number modulo the number of shards is the shard's index, in all databases. Its lock is
