@@ -13,7 +13,8 @@ import (
 // Names in a Key must not alias the store's memory, except in reading methods.
 type Database struct {
 	shard    *Shard
-	slots    []index // by slot / number of shards; nil before the first record
+	slots    []index                 // by slot / number of shards; nil before the first record
+	heads    slab.Published[[]index] // slots, for those without the lock
 	count    int
 	volatile int
 }
@@ -140,7 +141,9 @@ func fits(block []byte, size int) bool {
 // insert adds a new record's word.
 func (d *Database) insert(k Key, ref slab.Ref, volatile bool) {
 	if d.slots == nil {
-		d.slots = make([]index, Slots>>d.shard.store.shardBits)
+		slots := make([]index, Slots>>d.shard.store.shardBits)
+		d.slots = slots
+		d.heads.Publish(&slots)
 	}
 	d.indexOf(k.Slot).insert(k.Hash, makeWord(0, ref, volatile), d.hashOf)
 	d.count++
@@ -273,6 +276,7 @@ func (d *Database) Flush() int {
 		d.flush(&d.slots[i])
 	}
 	d.slots = nil
+	d.heads.Publish(nil)
 	d.shard.memory.Trim()
 	return n
 }
@@ -289,7 +293,7 @@ func (d *Database) FlushSlot(slot Slot) int {
 func (d *Database) flush(x *index) int {
 	n := x.count
 	x.all(d.forget)
-	*x = index{}
+	x.clear()
 	return n
 }
 

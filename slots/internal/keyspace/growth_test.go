@@ -64,7 +64,7 @@ func TestAMillionRecordsInOneSlotGrowAndShrinkInBoundedSteps(t *testing.T) {
 			checkIndex(t, d, x)
 		}
 	}
-	if x.directory != nil || x.root.words != nil || s.arena.Used() != 0 {
+	if x.directory != nil || x.root.Load() != nil || s.arena.Used() != 0 {
 		t.Fatalf("an empty slot keeps memory: %d bytes in use", s.arena.Used())
 	}
 }
