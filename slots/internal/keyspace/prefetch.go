@@ -3,7 +3,7 @@ package keyspace
 import "github.com/egalcluster/egal/internal/slab"
 
 // MaxPrefetch is how many keys Prefetch looks at.
-const MaxPrefetch = 128
+const MaxPrefetch = 64
 
 // Prefetch has the processor bring near what looking the first MaxPrefetch keys up will need: the slots' heads, their
 // segments, index words, records, each for all keys before the next, so that the misses of many keys overlap instead
