@@ -162,34 +162,47 @@ func (x *executor) turn(c *connection, input []byte) (consumed int) {
 			c.state = turnFull
 			break
 		}
-		args, n, err := x.parser.Next(input[consumed:])
-		if err != nil {
-			x.parser = nil
-			s.statistics.protocolErrors.Add(1)
-			mark := x.reply.Mark()
-			x.reply.Error("ERR " + err.Error())
-			s.statistics.countError(x.reply.Buf[mark:])
-			c.state = turnClose
-			consumed = len(input)
-			break
-		}
-		if n == 0 {
-			if len(input)-consumed > s.config.InputLimit {
-				c.state = turnAbort
+		if x.batch.next == len(x.batch.calls) {
+			err := x.gather(input[consumed:])
+			if err == nil && len(x.batch.calls) == 0 { // not complete
+				if len(input)-consumed > s.config.InputLimit {
+					c.state = turnAbort
+				}
+				break
 			}
-			break
+			if err != nil {
+				x.refuse(err)
+				consumed = len(input)
+				break
+			}
 		}
-		if len(args) > 0 && !x.call(args) {
+		call := &x.batch.calls[x.batch.next]
+		if len(call.args) > 0 && !x.call(call) {
 			c.state = turnPostponed
 			break
 		}
-		consumed += n
+		x.batch.next++
+		consumed += call.size
 		if c.state = x.judge(c); c.state != turnDrained {
 			break
 		}
 	}
+	if x.batch.next < len(x.batch.calls) {
+		x.parser.Reset()
+	}
+	x.batch.empty(cap(input) > maxKeptBuffer)
 	x.end(len(input) - consumed)
 	return consumed
+}
+
+// refuse answers what is no command. The connection ends with it.
+func (x *executor) refuse(err error) {
+	s := x.service
+	s.statistics.protocolErrors.Add(1)
+	mark := x.reply.Mark()
+	x.reply.Error("ERR " + err.Error())
+	s.statistics.countError(x.reply.Buf[mark:])
+	x.connection.state = turnClose
 }
 
 // judge decides whether a connection lives on after a command.
