@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/egalcluster/egal/slots/internal/command"
 	"github.com/egalcluster/egal/slots/internal/resp"
@@ -225,7 +226,9 @@ func (x *executor) begin(c *connection) {
 	x.context.Session = &c.session
 	x.reply.Buf, x.reply.Protocol = c.output, c.session.Protocol
 	x.reply.Bound(c.sent + min(x.service.config.OutputLimit, math.MaxInt-c.sent))
-	x.now = x.service.config.Now()
+	if x.now.IsZero() {
+		x.now = x.service.config.Now()
+	}
 	x.context.Now = x.now.UnixMilli()
 	if c.parser != nil {
 		x.parser, c.parser = c.parser, nil
@@ -242,6 +245,9 @@ func (x *executor) end(waiting int) {
 	x.publish(waiting)
 	if waiting > 0 {
 		c.parser, x.parser = x.parser, nil
+	}
+	if !x.sharesTime {
+		x.now = time.Time{}
 	}
 	x.reply.Buf, x.connection, x.context.Session = nil, nil, nil
 }

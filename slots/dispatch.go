@@ -22,7 +22,8 @@ type executor struct {
 	context    command.Context
 	reply      resp.Writer
 	parser     *resp.Parser // lent to connections; nil: the last one kept it
-	now        time.Time    // of the turn
+	now        time.Time    // of the turn; zero: to be asked for when it begins
+	sharesTime bool         // the next turn goes on at the time this one ended, until now is zeroed
 	backlog    int          // unsent bytes at the beginning of the turn
 
 	batch     batch

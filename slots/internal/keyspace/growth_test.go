@@ -16,7 +16,7 @@ func TestAMillionRecordsInOneSlotGrowAndShrinkInBoundedSteps(t *testing.T) {
 	const records = 1_000_000
 	s := newStore(t, Options{Databases: 1, Shards: 1})
 	d := s.Shards()[0].Database(0)
-	d.slots = make([]index, Slots)
+	d.open()
 	slot := SlotOf([]byte("{tag}"))
 	x := &d.slots[slot]
 	hashed := 0

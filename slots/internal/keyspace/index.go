@@ -13,7 +13,9 @@ import (
 // The order of the hashes is the order of the segments and of the words within them, whatever the sizes are, so a
 // place in that order stays meaningful while the index grows and shrinks.
 type index struct {
-	root slab.Published[segment] // the only one while directory is nil; nil: no records
+	// root points to the only segment while directory is nil, to nil when there are no records. It stands apart, close
+	// to those of other slots: it is all of the index that most lookups need.
+	root *slab.Published[segment]
 	// directory has 2^depth entries; a segment of a smaller depth has several, side by side.
 	directory []*segment
 	depth     uint8

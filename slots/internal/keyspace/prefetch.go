@@ -14,18 +14,18 @@ func (s *Store) Prefetch(db int, keys []Key) {
 		return
 	}
 	keys = keys[:min(len(keys), MaxPrefetch)]
-	var heads [MaxPrefetch]*index
+	var roots [MaxPrefetch]*slab.Published[segment]
 	var segments [MaxPrefetch]*segment
 	for i := range keys {
 		slot := keys[i].Slot
-		if slots := s.ShardOf(slot).databases[db].heads.Load(); slots != nil {
-			heads[i] = &(*slots)[slot>>s.shardBits]
-			slab.Prefetch(heads[i])
+		if heads := s.ShardOf(slot).databases[db].heads.Load(); heads != nil {
+			roots[i] = &(*heads)[slot>>s.shardBits]
+			slab.Prefetch(roots[i])
 		}
 	}
-	for i, x := range heads[:len(keys)] {
-		if x != nil {
-			segments[i] = x.root.Load()
+	for i, root := range roots[:len(keys)] {
+		if root != nil {
+			segments[i] = root.Load()
 			slab.Prefetch(segments[i])
 		}
 	}

@@ -199,9 +199,9 @@ func (s *Store) UsedMemory() int64 {
 	return n
 }
 
-// Sizes of an index without its segments, and of a segment without its table.
+// Sizes of an index with its root and without its segments, and of a segment without its table.
 const (
-	indexBytes   = 56
+	indexBytes   = 64
 	segmentBytes = 48
 )
 
