@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/egalcluster/egal/slots/internal/command"
 	"github.com/egalcluster/egal/slots/internal/resp"
@@ -162,34 +163,47 @@ func (x *executor) turn(c *connection, input []byte) (consumed int) {
 			c.state = turnFull
 			break
 		}
-		args, n, err := x.parser.Next(input[consumed:])
-		if err != nil {
-			x.parser = nil
-			s.statistics.protocolErrors.Add(1)
-			mark := x.reply.Mark()
-			x.reply.Error("ERR " + err.Error())
-			s.statistics.countError(x.reply.Buf[mark:])
-			c.state = turnClose
-			consumed = len(input)
-			break
-		}
-		if n == 0 {
-			if len(input)-consumed > s.config.InputLimit {
-				c.state = turnAbort
+		if x.batch.next == len(x.batch.calls) {
+			err := x.gather(input[consumed:])
+			if err == nil && len(x.batch.calls) == 0 { // not complete
+				if len(input)-consumed > s.config.InputLimit {
+					c.state = turnAbort
+				}
+				break
 			}
-			break
+			if err != nil {
+				x.refuse(err)
+				consumed = len(input)
+				break
+			}
 		}
-		if len(args) > 0 && !x.call(args) {
+		call := &x.batch.calls[x.batch.next]
+		if len(call.args) > 0 && !x.call(call) {
 			c.state = turnPostponed
 			break
 		}
-		consumed += n
+		x.batch.next++
+		consumed += call.size
 		if c.state = x.judge(c); c.state != turnDrained {
 			break
 		}
 	}
+	if x.batch.next < len(x.batch.calls) {
+		x.parser.Reset()
+	}
+	x.batch.empty(cap(input) > maxKeptBuffer)
 	x.end(len(input) - consumed)
 	return consumed
+}
+
+// refuse answers what is no command. The connection ends with it.
+func (x *executor) refuse(err error) {
+	s := x.service
+	s.statistics.protocolErrors.Add(1)
+	mark := x.reply.Mark()
+	x.reply.Error("ERR " + err.Error())
+	s.statistics.countError(x.reply.Buf[mark:])
+	x.connection.state = turnClose
 }
 
 // judge decides whether a connection lives on after a command.
@@ -212,7 +226,9 @@ func (x *executor) begin(c *connection) {
 	x.context.Session = &c.session
 	x.reply.Buf, x.reply.Protocol = c.output, c.session.Protocol
 	x.reply.Bound(c.sent + min(x.service.config.OutputLimit, math.MaxInt-c.sent))
-	x.now = x.service.config.Now()
+	if x.now.IsZero() {
+		x.now = x.service.config.Now()
+	}
 	x.context.Now = x.now.UnixMilli()
 	if c.parser != nil {
 		x.parser, c.parser = c.parser, nil
@@ -229,6 +245,9 @@ func (x *executor) end(waiting int) {
 	x.publish(waiting)
 	if waiting > 0 {
 		c.parser, x.parser = x.parser, nil
+	}
+	if !x.sharesTime {
+		x.now = time.Time{}
 	}
 	x.reply.Buf, x.connection, x.context.Session = nil, nil, nil
 }

@@ -22,23 +22,27 @@ type executor struct {
 	context    command.Context
 	reply      resp.Writer
 	parser     *resp.Parser // lent to connections; nil: the last one kept it
-	now        time.Time    // of the turn
+	now        time.Time    // of the turn; zero: to be asked for when it begins
+	sharesTime bool         // the next turn goes on at the time this one ended, until now is zeroed
 	backlog    int          // unsent bytes at the beginning of the turn
 
+	batch     batch
 	positions []int
-	keys      []keyspace.Key
 	shards    []uint64 // a bit for every shard that is locked by the call
-
-	// recent is the row found last and the word it was found by.
-	recent     *command.Command
-	recentWord [16]byte
-	recentSize int
+	known     [16]knownRow
 
 	// running is the row whose calls since the instant since are not in the statistics yet, calls their number.
 	running *command.Command
 	since   time.Time
 	calls   uint64
 	failed  uint64
+}
+
+// knownRow is a row that was found before, and the word it was found by.
+type knownRow struct {
+	row  *command.Command
+	size int
+	word [16]byte
 }
 
 func newExecutor(s *Service) *executor {
@@ -52,17 +56,16 @@ func newExecutor(s *Service) *executor {
 
 // call executes one call and appends its reply. It returns false, having done nothing, when the service is paused for
 // this command.
-func (x *executor) call(args [][]byte) bool {
-	s, c := x.service, x.connection
+func (x *executor) call(call *call) bool {
+	s, c, row := x.service, x.connection, call.row
 	mark := x.reply.Mark()
-	row, text := x.find(args)
 	if row != nil && s.paused.Load() != nil && s.postpones(row, x.context.Now) {
 		return false
 	}
 	if row == nil {
-		x.refuseUnknown(args, text)
+		x.refuseUnknown(call.args, call.refusal)
 	} else {
-		x.run(row, args)
+		x.run(call)
 	}
 	if len(x.reply.Buf) > mark && x.reply.Buf[mark] == '-' {
 		s.statistics.countError(x.reply.Buf[mark:])
@@ -75,12 +78,13 @@ func (x *executor) call(args [][]byte) bool {
 }
 
 // run executes a call of a row and keeps the row's statistics.
-func (x *executor) run(row *command.Command, args [][]byte) {
+func (x *executor) run(call *call) {
+	row := call.row
 	x.account(row)
-	x.context.Args, x.context.Keys = args, nil
+	x.context.Args, x.context.Keys = call.args, x.batch.keys[call.firstKey:call.endKey]
 	mark, ran := x.reply.Mark(), true
 	if len(row.KeySpecs) > 0 {
-		ran = x.runKeyed(row, args)
+		ran = x.runKeyed(row)
 	} else {
 		row.Run(&x.context)
 	}
@@ -98,38 +102,35 @@ func (x *executor) run(row *command.Command, args [][]byte) {
 	}
 }
 
-// find looks the row of a call up; the row of the call before most often serves again.
+// find looks the row of a call up; those of the calls before most often serve again.
 func (x *executor) find(args [][]byte) (*command.Command, string) {
-	if x.recent != nil && bytes.Equal(args[0], x.recentWord[:x.recentSize]) && x.recent.Accepts(len(args)) {
-		return x.recent, ""
+	word := args[0]
+	if len(word) == 0 {
+		return x.service.table.Find(args)
 	}
-	row, text := x.service.table.Find(args)
-	if row != nil && len(args[0]) == len(row.FullName()) && !row.Container() && len(args[0]) <= len(x.recentWord) {
-		x.recent, x.recentSize = row, copy(x.recentWord[:], args[0])
+	known := &x.known[(int(word[0])+len(word))%len(x.known)]
+	if known.row != nil && bytes.Equal(word, known.word[:known.size]) && known.row.Accepts(len(args)) {
+		return known.row, ""
 	}
-	return row, text
+	row, refusal := x.service.table.Find(args)
+	if row != nil && len(word) == len(row.FullName()) && !row.Container() && len(word) <= len(known.word) {
+		known.row, known.size = row, copy(known.word[:], word)
+	}
+	return row, refusal
 }
 
-// runKeyed resolves the keys of a call, locks their shards, asks the cluster whether the slot is ours, and runs it. It
-// returns false when the call was refused instead.
-func (x *executor) runKeyed(row *command.Command, args [][]byte) (ran bool) {
-	s := x.service
-	// Words that contradict the key specification name no keys; the command itself will report what is wrong.
-	positions, _ := row.Keys(args, x.positions[:0])
-	x.positions = positions
-	x.keys = x.keys[:0]
-	for _, position := range positions {
-		x.keys = append(x.keys, s.store.Key(args[position]))
-	}
-	x.context.Keys = x.keys
-	if len(x.keys) == 1 {
-		shard := s.store.ShardOf(x.keys[0].Slot)
+// runKeyed locks the shards of a call's keys, asks the cluster whether the slot is ours, and runs it. It returns false
+// when the call was refused instead.
+func (x *executor) runKeyed(row *command.Command) (ran bool) {
+	s, keys := x.service, x.context.Keys
+	if len(keys) == 1 {
+		shard := s.store.ShardOf(keys[0].Slot)
 		shard.Lock()
 		ran = x.runRouted(row)
 		shard.Unlock()
 		return ran
 	}
-	if s.cluster != nil && !sameSlot(x.keys) {
+	if s.cluster != nil && !sameSlot(keys) {
 		x.reply.Error(errCrossSlot)
 		return false
 	}
@@ -150,8 +151,8 @@ func sameSlot(keys []keyspace.Key) bool {
 
 // runRouted runs a call whose shards are locked, if its slot is served here.
 func (x *executor) runRouted(row *command.Command) bool {
-	if cluster := x.service.cluster; cluster != nil && len(x.keys) > 0 {
-		if text := cluster.route(x.context.Session, row, x.keys[0].Slot); text != "" {
+	if cluster := x.service.cluster; cluster != nil && len(x.context.Keys) > 0 {
+		if text := cluster.route(x.context.Session, row, x.context.Keys[0].Slot); text != "" {
 			x.reply.Error(text)
 			return false
 		}
@@ -162,8 +163,8 @@ func (x *executor) runRouted(row *command.Command) bool {
 
 // lockShards locks the shards of all keys in the order of their index, so that no two calls wait for each other.
 func (x *executor) lockShards() {
-	for i := range x.keys {
-		index := x.service.store.ShardOf(x.keys[i].Slot).Index()
+	for _, key := range x.context.Keys {
+		index := x.service.store.ShardOf(key.Slot).Index()
 		x.shards[index/64] |= 1 << (index % 64)
 	}
 	all := x.service.store.Shards()

@@ -65,16 +65,19 @@ func BenchmarkPipeline(b *testing.B) {
 		h.output = h.output[:0]
 		h.run([]byte(encode("SET", fmt.Sprintf("key:%012d", i), value)))
 	}
-	for name, call := range map[string]func(key string) string{
-		"SET": func(key string) string { return encode("SET", key, value) },
-		"GET": func(key string) string { return encode("GET", key) },
-	} {
-		b.Run(name, func(b *testing.B) {
+	set := func(key string) string { return encode("SET", key, value) }
+	get := func(key string) string { return encode("GET", key) }
+	for _, row := range []struct {
+		name  string
+		depth int
+		call  func(key string) string
+	}{{"SET", 1, set}, {"GET", 1, get}, {"SET", 16, set}, {"GET", 16, get}} {
+		b.Run(fmt.Sprintf("%s/%d", row.name, row.depth), func(b *testing.B) {
 			pipelines := make([][]byte, 4096)
 			for i := range pipelines {
 				var text strings.Builder
-				for j := range 16 {
-					text.WriteString(call(fmt.Sprintf("key:%012d", (i*16+j)*7919%keys)))
+				for j := range row.depth {
+					text.WriteString(row.call(fmt.Sprintf("key:%012d", (i*row.depth+j)*7919%keys)))
 				}
 				pipelines[i] = []byte(text.String())
 			}
@@ -85,7 +88,7 @@ func BenchmarkPipeline(b *testing.B) {
 				h.run(pipelines[i%len(pipelines)])
 				i++
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/16, "ns/call")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(row.depth), "ns/call")
 		})
 	}
 }

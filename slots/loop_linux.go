@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -124,6 +125,7 @@ func newEventLoop(e *epollEngine) (*eventLoop, error) {
 		engine: e, service: e.service, executor: newExecutor(e.service), epoll: epoll, wake: wake, listener: -1,
 		events: make([]unix.EpollEvent, maxEvents), scratch: make([]byte, readSize),
 	}
+	l.executor.sharesTime = true
 	l.spare, _ = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err := l.watch(unix.EPOLL_CTL_ADD, wake, unix.EPOLLIN, 0); err != nil {
 		l.release()
@@ -190,6 +192,7 @@ func (l *eventLoop) watch(operation, descriptor int, events uint32, generation i
 func (l *eventLoop) run() {
 	for {
 		n := l.poll()
+		l.executor.now = time.Time{} // one clock for the turns of a wake-up, which read it at their ends anyway
 		alive := true
 		for _, event := range l.events[:n] {
 			switch int(event.Fd) {

@@ -13,7 +13,9 @@ import (
 // Names in a Key must not alias the store's memory, except in reading methods.
 type Database struct {
 	shard    *Shard
-	slots    []index // by slot / number of shards; nil before the first record
+	slots    []index                                   // by slot / number of shards; nil before the first record
+	roots    []slab.Published[segment]                 // where slots begin, in the same order
+	heads    slab.Published[[]slab.Published[segment]] // roots, for those without the lock
 	count    int
 	volatile int
 	left     timeToLive
@@ -40,8 +42,11 @@ func (d *Database) find(k Key) (f found, ok bool) {
 	if d.slots == nil {
 		return found{}, false
 	}
-	x := &d.slots[k.Slot>>d.shard.store.shardBits]
-	g := x.segment(k.Hash)
+	place := k.Slot >> d.shard.store.shardBits
+	g := d.roots[place].Load()
+	if g == nil {
+		g = d.slots[place].segment(k.Hash)
+	}
 	tag := g.tag(k.Hash)
 	for i := g.home(tag); i < len(g.words); i++ {
 		word := g.words[i]
@@ -52,7 +57,7 @@ func (d *Database) find(k Key) (f found, ok bool) {
 			continue
 		}
 		if block := d.shard.memory.Bytes(refOf(word)); hasName(block, k.Name) {
-			return found{x, g, i, block}, true
+			return found{&d.slots[place], g, i, block}, true
 		}
 	}
 	return found{}, false
@@ -141,13 +146,24 @@ func fits(block []byte, size int) bool {
 // insert adds a new record's word.
 func (d *Database) insert(k Key, ref slab.Ref, volatile bool) {
 	if d.slots == nil {
-		d.slots = make([]index, Slots>>d.shard.store.shardBits)
+		d.open()
 	}
 	d.indexOf(k.Slot).insert(k.Hash, makeWord(0, ref, volatile), d.hashOf)
 	d.count++
 	if volatile {
 		d.volatile++
 	}
+}
+
+// open makes the slots, all empty.
+func (d *Database) open() {
+	n := Slots >> d.shard.store.shardBits
+	slots, roots := make([]index, n), make([]slab.Published[segment], n)
+	for i := range slots {
+		slots[i].root = &roots[i]
+	}
+	d.slots, d.roots = slots, roots
+	d.heads.Publish(&roots)
 }
 
 // hashOf is the hash of the record that a word refers to.
@@ -273,7 +289,8 @@ func (d *Database) Flush() int {
 	for i := range d.slots {
 		d.flush(&d.slots[i])
 	}
-	d.slots = nil
+	d.slots, d.roots = nil, nil
+	d.heads.Publish(nil)
 	d.shard.memory.Trim()
 	return n
 }
@@ -290,7 +307,7 @@ func (d *Database) FlushSlot(slot Slot) int {
 func (d *Database) flush(x *index) int {
 	n := x.count
 	x.all(d.forget)
-	*x = index{}
+	x.clear()
 	return n
 }
 

@@ -16,7 +16,7 @@ func TestAMillionRecordsInOneSlotGrowAndShrinkInBoundedSteps(t *testing.T) {
 	const records = 1_000_000
 	s := newStore(t, Options{Databases: 1, Shards: 1})
 	d := s.Shards()[0].Database(0)
-	d.slots = make([]index, Slots)
+	d.open()
 	slot := SlotOf([]byte("{tag}"))
 	x := &d.slots[slot]
 	hashed := 0
@@ -64,7 +64,7 @@ func TestAMillionRecordsInOneSlotGrowAndShrinkInBoundedSteps(t *testing.T) {
 			checkIndex(t, d, x)
 		}
 	}
-	if x.directory != nil || x.root.words != nil || s.arena.Used() != 0 {
+	if x.directory != nil || x.root.Load() != nil || s.arena.Used() != 0 {
 		t.Fatalf("an empty slot keeps memory: %d bytes in use", s.arena.Used())
 	}
 }

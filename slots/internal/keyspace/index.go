@@ -1,6 +1,10 @@
 package keyspace
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/egalcluster/egal/internal/slab"
+)
 
 // index finds the records of one slot of one database: one segment, or by extendible hashing (Fagin et al., 1979) a
 // directory of segments once there are more than maxSegment records. A step of growth or shrinking touches one or
@@ -9,7 +13,9 @@ import "slices"
 // The order of the hashes is the order of the segments and of the words within them, whatever the sizes are, so a
 // place in that order stays meaningful while the index grows and shrinks.
 type index struct {
-	root segment // the only one while directory is nil
+	// root points to the only segment while directory is nil, to nil when there are no records. It stands apart, close
+	// to those of other slots: it is all of the index that most lookups need.
+	root *slab.Published[segment]
 	// directory has 2^depth entries; a segment of a smaller depth has several, side by side.
 	directory []*segment
 	depth     uint8
@@ -28,10 +34,29 @@ const (
 
 // segment is the one that holds the hash.
 func (x *index) segment(hash uint64) *segment {
+	if g := x.root.Load(); g != nil {
+		return g
+	}
 	if x.directory == nil {
-		return &x.root
+		return &noSegment
 	}
 	return x.directory[hash>>(64-x.depth)]
+}
+
+// put makes g the segment that holds the hash, instead of one or two others.
+func (x *index) put(hash uint64, g *segment) {
+	if x.directory == nil {
+		if g.words == nil {
+			g = nil
+		}
+		x.root.Publish(g)
+		return
+	}
+	entries := 1 << (x.depth - g.depth)
+	start := int(hash>>(64-x.depth)) &^ (entries - 1)
+	for i := range entries {
+		x.directory[start+i] = g
+	}
 }
 
 // insert adds a record that is not there. hashOf tells the hash of a word's record; it is asked on splits only.
@@ -41,7 +66,9 @@ func (x *index) insert(hash uint64, word uint64, hashOf func(word uint64) uint64
 		x.split(g, hash, hashOf)
 		g = x.segment(hash)
 	}
-	g.insert(withTag(word, g.tag(hash)))
+	if grown := g.insert(withTag(word, g.tag(hash))); grown != g {
+		x.put(hash, grown)
+	}
 	x.count++
 	if isVolatile(word) {
 		x.volatile++
@@ -72,6 +99,7 @@ func (x *index) setWord(g *segment, i int, word uint64) {
 func (x *index) split(g *segment, hash uint64, hashOf func(word uint64) uint64) {
 	if x.directory == nil {
 		x.directory, x.depth = []*segment{g}, 0
+		x.root.Publish(nil)
 	}
 	if g.depth == x.depth {
 		doubled := make([]*segment, 2*len(x.directory))
@@ -81,7 +109,7 @@ func (x *index) split(g *segment, hash uint64, hashOf func(word uint64) uint64) 
 		x.directory = doubled
 		x.depth++
 	}
-	left, right := &segment{depth: g.depth + 1}, &segment{depth: g.depth + 1}
+	depth := g.depth + 1
 	sorted := make([]uint64, 0, g.count)
 	middle := 0
 	for _, word := range g.words {
@@ -92,26 +120,14 @@ func (x *index) split(g *segment, hash uint64, hashOf func(word uint64) uint64) 
 		if h<<g.depth>>63 == 0 {
 			middle++ // the tag's first bit divides, so all of these come first
 		}
-		sorted = append(sorted, withTag(word, left.tag(h)))
+		sorted = append(sorted, withTag(word, h<<depth>>tagShift))
 	}
 	// The new tags have one more bit, which can turn the order of words that had equal tags.
 	slices.Sort(sorted[:middle])
 	slices.Sort(sorted[middle:])
-	left.build(sorted[:middle], 0)
-	right.build(sorted[middle:], 0)
-	x.fill(hash, left.depth, left, right)
-	if g == &x.root {
-		x.root = segment{}
-	}
-}
-
-// fill enters left and right as the two halves of what shares depth-1 leading bits with hash.
-func (x *index) fill(hash uint64, depth uint8, left, right *segment) {
-	half := 1 << (x.depth - depth)
-	start := int(hash>>(64-x.depth)) &^ (2*half - 1)
-	for i := range half {
-		x.directory[start+i], x.directory[start+half+i] = left, right
-	}
+	bit := uint64(1) << (64 - depth)
+	x.put(hash&^bit, newSegment(depth, sorted[:middle], 0))
+	x.put(hash|bit, newSegment(depth, sorted[middle:], 0))
 }
 
 // shrink gives back what the segment of hash does not need any more, after removals.
@@ -127,7 +143,7 @@ func (x *index) shrink(hash uint64) {
 			return
 		}
 	}
-	g.resize(0)
+	x.put(hash, g.resized(0))
 }
 
 // merge makes one segment of g, which holds hash, and its sibling.
@@ -145,9 +161,7 @@ func (x *index) merge(g, sibling *segment, hash uint64) {
 			}
 		}
 	}
-	whole := &segment{depth: depth - 1}
-	whole.build(sorted, 0)
-	x.fill(hash, depth, whole, whole)
+	x.put(hash, newSegment(depth-1, sorted, 0))
 	x.halve()
 }
 
@@ -166,7 +180,8 @@ func (x *index) halve() {
 		x.directory = shorter
 		x.depth--
 	}
-	x.root, x.directory = *x.directory[0], nil
+	x.root.Publish(x.directory[0])
+	x.directory = nil
 }
 
 // walk shows the words of at least limit records, if there are so many, in the order of their hashes, beginning at
@@ -215,6 +230,12 @@ func (x *index) shrinkIf(removed bool, hash uint64) {
 	}
 }
 
+// clear forgets all words.
+func (x *index) clear() {
+	x.root.Publish(nil)
+	x.directory, x.depth, x.count, x.volatile = nil, 0, 0, 0
+}
+
 // all calls f for every word, in no particular order.
 func (x *index) all(f func(word uint64)) {
 	for g := range x.segments {
@@ -229,7 +250,9 @@ func (x *index) all(f func(word uint64)) {
 // segments calls yield for each segment once.
 func (x *index) segments(yield func(*segment) bool) {
 	if x.directory == nil {
-		yield(&x.root)
+		if g := x.root.Load(); g != nil {
+			yield(g)
+		}
 		return
 	}
 	for i := 0; i < len(x.directory); i += 1 << (x.depth - x.directory[i].depth) {

@@ -87,7 +87,7 @@ func TestCRCInStepsOfEightIsTheBitwiseOne(t *testing.T) {
 }
 
 func TestIndexBytesIsTheSizeOfAnIndex(t *testing.T) {
-	if size := reflect.TypeFor[index]().Size(); size != indexBytes {
+	if size := reflect.TypeFor[index]().Size() + reflect.TypeFor[*segment]().Size(); size != indexBytes {
 		t.Fatalf("%d", size)
 	}
 }

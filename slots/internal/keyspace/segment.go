@@ -33,6 +33,9 @@ func makeWord(tag uint64, ref slab.Ref, volatile bool) uint64 {
 //
 // Invariants: a word stands at its home or after it, with no empty word between; the words are sorted; words beyond
 // the homes (the tail) only take what the last homes have no room for.
+//
+// A table of another size is another segment, so that who looks ahead without the lock (Store.Prefetch) may follow a
+// pointer to a segment and read all of it but the count.
 type segment struct {
 	words []uint64
 	homes int32
@@ -45,6 +48,9 @@ const (
 	tailWords  = 4
 	firstHomes = 4
 )
+
+// noSegment is that of an index without records. It never changes: an insert makes another one.
+var noSegment segment
 
 // tag is what a segment of this depth keeps of a hash.
 func (g *segment) tag(hash uint64) uint64 { return hash << g.depth >> tagShift }
@@ -60,10 +66,11 @@ func (g *segment) place(tag uint64) int {
 	return i
 }
 
-// insert adds a word, growing the table when seven eighths of the homes are taken or the tail is full.
-func (g *segment) insert(word uint64) {
+// insert adds a word and returns the segment that holds all of them now: another one, with a larger table, when seven
+// eighths of the homes were taken or the tail was full.
+func (g *segment) insert(word uint64) *segment {
 	if int(g.count)*8 >= int(g.homes)*7 {
-		g.resize(int(g.homes) + int(g.homes)/4 + firstHomes)
+		g = g.resized(int(g.homes) + int(g.homes)/4 + firstHomes)
 	}
 	for {
 		i := g.place(tagOf(word))
@@ -75,9 +82,9 @@ func (g *segment) insert(word uint64) {
 			copy(g.words[i+1:end+1], g.words[i:end])
 			g.words[i] = word
 			g.count++
-			return
+			return g
 		}
-		g.resize(int(g.homes)) // a new tail
+		g = g.resized(int(g.homes)) // a new tail
 	}
 }
 
@@ -95,21 +102,20 @@ func (g *segment) remove(i int) {
 // sparse tells whether the table is much too large.
 func (g *segment) sparse() bool { return g.homes > 4*g.count+2*firstHomes }
 
-// resize moves the words to a table with so many homes; with 0 it chooses the size that fits what is there.
-func (g *segment) resize(homes int) {
+// resized moves the words to a table with so many homes; with 0 it chooses the size that fits what is there.
+func (g *segment) resized(homes int) *segment {
 	if g.count == 0 && homes == 0 {
-		g.words, g.homes = nil, 0
-		return
+		return &segment{depth: g.depth}
 	}
-	g.build(slices.DeleteFunc(g.words, func(w uint64) bool { return w == 0 }), homes)
+	return newSegment(g.depth, slices.DeleteFunc(g.words, func(w uint64) bool { return w == 0 }), homes)
 }
 
-// build fills the table from sorted words; with 0 homes it chooses their number.
-func (g *segment) build(sorted []uint64, homes int) {
+// newSegment makes a table of sorted words; with 0 homes it chooses their number.
+func newSegment(depth uint8, sorted []uint64, homes int) *segment {
 	if homes == 0 {
 		homes = len(sorted) + len(sorted)/3 + firstHomes
 	}
-	g.homes, g.count = int32(homes), int32(len(sorted))
+	g := &segment{homes: int32(homes), count: int32(len(sorted)), depth: depth}
 	end := 0
 	for _, w := range sorted {
 		end = max(end, g.home(tagOf(w))) + 1
@@ -125,4 +131,5 @@ func (g *segment) build(sorted []uint64, homes int) {
 		next++
 	}
 	g.words = words
+	return g
 }

@@ -196,8 +196,11 @@ func (s *Store) UsedMemory() int64 {
 	return n
 }
 
-// indexBytes is the size of an index without its tables.
-const indexBytes = 88
+// Sizes of an index with its root and without its segments, and of a segment without its table.
+const (
+	indexBytes   = 64
+	segmentBytes = 48
+)
 
 func (d *Database) indexMemory() (n int64) {
 	n = int64(len(d.slots)) * indexBytes
@@ -205,7 +208,7 @@ func (d *Database) indexMemory() (n int64) {
 		x := &d.slots[i]
 		n += int64(len(x.directory)) * 8
 		for g := range x.segments {
-			n += int64(cap(g.words)) * 8
+			n += segmentBytes + int64(cap(g.words))*8
 		}
 	}
 	return n

@@ -5,11 +5,10 @@ import "bytes"
 // words splits an inline command as the original's command line does: at blanks; "…" keeps blanks and knows the
 // escapes \n \r \t \b \a \xHH, any other escaped character standing for itself; '…' keeps everything but \'. A closing
 // quote ends its word, so a blank or the end must follow. The line ends at a zero byte. ok is false when a quote is not closed like that.
-func (p *Parser) words(line []byte) (args [][]byte, ok bool) {
+func (p *Parser) words(args [][]byte, line []byte) (_ [][]byte, ok bool) {
 	if end := bytes.IndexByte(line, 0); end >= 0 {
 		line = line[:end]
 	}
-	p.args = p.args[:0]
 	p.scratch = p.scratch[:0]
 	// Words are never longer than what they are written as, so scratch does not move while words alias it.
 	if cap(p.scratch) < len(line) && bytes.ContainsAny(line, `"'`) {
@@ -20,14 +19,14 @@ func (p *Parser) words(line []byte) (args [][]byte, ok bool) {
 			line = line[1:]
 		}
 		if len(line) == 0 {
-			return p.args, true
+			return args, true
 		}
 		plain := 0
 		for plain < len(line) && !blank(line[plain]) && line[plain] != '"' && line[plain] != '\'' {
 			plain++
 		}
 		if plain == len(line) || blank(line[plain]) {
-			p.args = append(p.args, line[:plain:plain])
+			args = append(args, line[:plain:plain])
 			line = line[plain:]
 			continue
 		}
@@ -38,7 +37,7 @@ func (p *Parser) words(line []byte) (args [][]byte, ok bool) {
 			return nil, false
 		}
 		end := len(p.scratch)
-		p.args = append(p.args, p.scratch[start:end:end])
+		args = append(args, p.scratch[start:end:end])
 		line = rest
 	}
 }

@@ -74,23 +74,37 @@ const keptArgs = 1024
 //   - n == 0 and no error: the command is not complete. Call again with the same bytes and more.
 //   - a *ProtocolError: the client is wrong.
 func (p *Parser) Next(buf []byte) (args [][]byte, n int, err error) {
+	if cap(p.args) > keptArgs {
+		p.args = nil
+	}
+	p.args, n, err = p.Append(p.args[:0], buf)
+	return p.args, n, err
+}
+
+// Append is Next with room of the caller's: it appends the arguments to dst, which it returns unchanged when there is
+// no command. Those of an array stay valid until buf changes, however often it is called; those of an inline command
+// until the next call only.
+func (p *Parser) Append(dst [][]byte, buf []byte) (_ [][]byte, n int, err error) {
 	if p.missing == 0 {
 		if len(buf) == 0 {
-			return nil, 0, nil
+			return dst, 0, nil
 		}
 		if buf[0] != '*' {
-			return p.inline(buf)
+			return p.inline(dst, buf)
+		}
+		if args, n := p.short(dst, buf); n > 0 {
+			return args, n, nil
 		}
 		count, n, err := p.count(buf)
 		if err != nil || n == 0 {
-			return nil, 0, err
+			return dst, 0, err
 		}
 		if count <= 0 {
-			return nil, n, nil
+			return dst, n, nil
 		}
 		p.missing, p.length, p.position = count, -1, n
 		if cap(p.bounds) > keptArgs {
-			p.bounds, p.args = nil, nil
+			p.bounds = nil
 		}
 		p.bounds = p.bounds[:0]
 	}
@@ -98,23 +112,64 @@ func (p *Parser) Next(buf []byte) (args [][]byte, n int, err error) {
 		if p.length < 0 {
 			more, err := p.bulkLength(buf)
 			if err != nil || more {
-				return nil, 0, err
+				return dst, 0, err
 			}
 		}
 		end := p.position + p.length
 		if len(buf) < end+2 {
-			return nil, 0, nil
+			return dst, 0, nil
 		}
 		p.bounds = append(p.bounds, span{p.position, end})
 		p.position, p.length = end+2, -1
 		p.missing--
 	}
-	p.args = p.args[:0]
 	for _, b := range p.bounds {
-		p.args = append(p.args, buf[b.start:b.end:b.end])
+		dst = append(dst, buf[b.start:b.end:b.end])
 	}
 	n, p.position = p.position, 0
-	return p.args, n, nil
+	return dst, n, nil
+}
+
+// Reset forgets an unfinished command, or an error: the next call begins with the first byte of a command.
+func (p *Parser) Reset() { p.missing, p.position = 0, 0 }
+
+// short reads a command that is complete and has fewer than ten arguments of fewer than 10,000 bytes, which most are,
+// without remembering where it is. n is 0 for all others, and for what is wrong: the long way tells.
+func (p *Parser) short(dst [][]byte, buf []byte) (_ [][]byte, n int) {
+	count, at := shortNumber(buf, 1)
+	if count < 1 || count > min(9, p.Limits.args()) {
+		return dst, 0
+	}
+	limit, before := p.Limits.bulk(), len(dst)
+	for range count {
+		if at >= len(buf) || buf[at] != '$' {
+			return dst[:before], 0
+		}
+		length, start := shortNumber(buf, at+1)
+		end := start + length
+		if length < 0 || length > limit || end+2 > len(buf) {
+			return dst[:before], 0
+		}
+		dst = append(dst, buf[start:end:end])
+		at = end + 2
+	}
+	return dst, at
+}
+
+// shortNumber reads up to four digits from a position on, and a line end; next is behind it. n is -1 for anything else.
+func shortNumber(buf []byte, at int) (n, next int) {
+	for i := at; i < at+5 && i+1 < len(buf); i++ {
+		c := buf[i] - '0'
+		if c <= 9 {
+			n = n*10 + int(c)
+			continue
+		}
+		if i == at || buf[i] != '\r' || buf[at] == '0' && i > at+1 {
+			break
+		}
+		return n, i + 2
+	}
+	return -1, at
 }
 
 // count reads the line "*<count>"; n is 0 when it is not complete.
@@ -194,7 +249,7 @@ func integer(b []byte) (int64, bool) {
 }
 
 // inline reads a command that is one line of words.
-func (p *Parser) inline(buf []byte) (args [][]byte, n int, err error) {
+func (p *Parser) inline(dst [][]byte, buf []byte) (args [][]byte, n int, err error) {
 	limit := p.Limits.inline()
 	window := min(len(buf), limit+1)
 	from := min(p.position, window)
@@ -202,15 +257,15 @@ func (p *Parser) inline(buf []byte) (args [][]byte, n int, err error) {
 	if end < 0 {
 		p.position = window // no line end before
 		if len(buf) > limit {
-			return nil, 0, &ProtocolError{"too big inline request"}
+			return dst, 0, &ProtocolError{"too big inline request"}
 		}
-		return nil, 0, nil
+		return dst, 0, nil
 	}
 	end += from
 	p.position = 0
-	args, ok := p.words(bytes.TrimSuffix(buf[:end], []byte{'\r'}))
+	args, ok := p.words(dst, bytes.TrimSuffix(buf[:end], []byte{'\r'}))
 	if !ok {
-		return nil, 0, &ProtocolError{"unbalanced quotes in request"}
+		return dst, 0, &ProtocolError{"unbalanced quotes in request"}
 	}
 	return args, end + 1, nil
 }
