@@ -152,7 +152,7 @@ func (e ViewChanged) String() string {
 func (e Joined) String() string      { return fmt.Sprintf("joined cluster %v", e.Cluster) }
 func (e JoinRefused) String() string { return fmt.Sprintf("join refused by %v: %s", e.From, e.Reason) }
 func (e Refused) String() string     { return fmt.Sprintf("refused %q: %v", e.Key, e.Err) }
-func (e Superseded) String() string { return fmt.Sprintf("superseded by generation %d", e.Generation) }
+func (e Superseded) String() string  { return fmt.Sprintf("superseded by generation %d", e.Generation) }
 
 func (e Converged) String() string {
 	return fmt.Sprintf("rumor %d has converged: %d have it, %d missing%s", e.Rumor.Sequence, e.Count, len(e.Missing), caveat(e.Unequal))
