@@ -63,11 +63,10 @@
 // With up to 9 members everybody probes everybody, else each node its 8 successors on a hash ring of ids, passing
 // over unreachable ones. ProbeMisses unanswered probes make a member unreachable, one answer makes it reachable.
 // A refused connection shortens the time between probes to Config.RefusedInterval, and who hears that another
-// monitor misses a member probes it at once. A node that notices a deadline
-// more than 500 ms late was itself away, and forgives everybody. What a node finds it writes into its own state;
-// about members that it does not probe it believes a majority of their monitors, at least two of them, not counting
-// monitors that two others report. Unreachable members and unused seeds are probed for ever: a healed partition
-// merges by itself.
+// monitor misses a member probes it at once. A node that notices a deadline more than 500 ms late was itself away,
+// and forgives everybody. What a node finds it writes into its own state; about members that it does not probe it
+// believes a majority of their monitors, at least two of them, not counting monitors that two others report.
+// Unreachable members and unused seeds are probed for ever: a healed partition merges by itself.
 //
 // # Life of a Core
 //
@@ -82,9 +81,8 @@
 // A node asks its seeds over streams, with the zero receiver boot and the zero cluster; the answer is the cluster's
 // state, or the first part of it, after which the node asks for the next. Rumors that overtake it wait. A node that
 // starts from a snapshot is in its cluster at once, holds everybody for unproven until they answer, and compares its
-// state with that of the first one who does. Nodes of different
-// clusters never exchange state. Of two processes with one id the later one stays; the earlier reports Superseded
-// and falls silent, as a core does after Leave.
+// state with that of the first one who does. Nodes of different clusters never exchange state. Of two processes with
+// one id the later one stays; the earlier reports Superseded and falls silent, as a core does after Leave.
 //
 // # Concurrency
 //

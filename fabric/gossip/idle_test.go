@@ -32,7 +32,7 @@ func idleBytes(t *testing.T, n int, during time.Duration) float64 {
 // An idle cluster costs at most half a kilobyte per second and node when it is small, at most two when it is not,
 // however large.
 func TestIdleTraffic(t *testing.T) {
-	sizes := map[int]time.Duration{9: 100 * time.Second, 10: 100 * time.Second, 100: 20 * time.Second, 1000: 10 * time.Second, 10_000: 4 * time.Second}
+	sizes := map[int]time.Duration{9: 100 * time.Second, 10: 100 * time.Second, 100: 20 * time.Second, 1000: 10 * time.Second, 10_000: 2 * time.Second}
 	if testing.Short() || raceEnabled {
 		delete(sizes, 10_000)
 	}

@@ -19,8 +19,10 @@ import (
 const (
 	coreTick    = 100 * time.Millisecond
 	coreLatency = time.Millisecond
-	// quietRounds without a packet are silence: no timeout of a rumor is as long.
-	quietRounds = 20
+	// coreCoalesce is the longest that a write waits for company.
+	coreCoalesce = 5 * time.Millisecond
+	// quietRounds without a packet are silence; a retry timeout is at most 20 of them, and most are a fifth of one.
+	quietRounds = 100
 	// restlessRounds is after how many rounds without news a run ends that does not fall silent; one that sends to
 	// everybody, K in a round, gets as many more as that takes.
 	restlessRounds = 200
@@ -142,7 +144,7 @@ func newHall(e Experiment, seed uint64) (*hall, error) {
 		m := member(i)
 		config := gossip.Config{
 			ID: m.ID, Boot: m.Boot, Generation: m.Generation, Seed: wire.Mix64(seed ^ uint64(i)<<20), Addr: m.Addr, Fanout: e.K,
-			Strategy: strategy, Tick: coreTick, Stepwise: true, View: views[i%len(views)], ProbeMisses: unshaken, ProbeInterval: never, ExchangeInterval: never,
+			Strategy: strategy, Tick: coreTick, Coalesce: coreCoalesce, Stepwise: true, View: views[i%len(views)], ProbeMisses: unshaken, ProbeInterval: never, ExchangeInterval: never,
 		}
 		if e.Missing > 0 {
 			config.ProbeInterval, config.ExchangeInterval = 0, 0 // anti-entropy finds who is missing
@@ -354,7 +356,8 @@ func (h *hall) round(now time.Time, who int32, u *coreUpdate) int32 {
 }
 
 // judge compares what a writer is told with what is so: everybody it does not name has what it wrote, and whom it names
-// is dead.
+// is dead. A write is in the rumor that starts at its moment, or, when it had to wait for company, soon after; other
+// rumors of its writer, even later ones, may end before.
 func (h *hall) judge(now time.Time, who int32, told gossip.Converged) {
 	missing := make(map[int32]bool, len(told.Missing))
 	for _, id := range told.Missing {
@@ -365,7 +368,7 @@ func (h *hall) judge(now time.Time, who int32, told gossip.Converged) {
 	started := now.Add(-told.After)
 	view := h.cores[who].View()
 	for _, u := range h.updates {
-		if u.origin != who || u.told || u.written.After(started) {
+		if waited := started.Sub(u.written); u.origin != who || u.told || waited < 0 || waited > coreCoalesce {
 			continue
 		}
 		u.told = true

@@ -16,6 +16,9 @@ func measure(t *testing.T, e Experiment, seeds int) Row {
 	if err := e.Validate(); err != nil {
 		t.Fatal(err)
 	}
+	if testing.Short() {
+		seeds = 1
+	}
 	var outcomes []Outcome
 	for seed := range uint64(seeds) {
 		o, ok := Run(e, seed+1, Watch{})
