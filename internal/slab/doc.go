@@ -36,7 +36,8 @@
 // On Linux chunks are anonymous mappings (MAP_NORESERVE). On other systems, with the race detector (which does not
 // see mapped memory) and with the build tag slabheap chunks are byte slices on the Go heap, chunks and pages are
 // smaller, and every access is checked against the bitmap. If the kernel refuses a mapping, the Go heap serves too.
-// Neither build needs package unsafe.
+// Package unsafe serves [Prefetch] alone, which on amd64 and arm64, without the race detector, is two instructions of
+// assembly and elsewhere nothing: no memory is read or written through it.
 //
 // # Limits
 //

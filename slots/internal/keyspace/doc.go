@@ -6,7 +6,8 @@
 // a slot's records of all databases lie in one shard, behind one lock. Records live in slabs off the Go heap
 // (internal/slab): header, expiry if there is one, name, value. Each slot of each database has an index of 64-bit
 // words without pointers: 16 bits of the name's hash, one bit that tells whether the record expires, and the slab
-// ref. A lookup costs three cache misses: the slot's head, the word, the record.
+// ref. A lookup costs up to four cache misses: the slot's root, its segment, the word, the record; [Store.Prefetch] lets
+// those of many keys overlap.
 //
 //	Store ─ Shard (lock, memory) ─ Database ─ index of a slot ─ segment: ordered words ─ slab block: record
 //
