@@ -20,3 +20,13 @@ func BenchmarkSpread(b *testing.B) {
 	}
 	b.ReportMetric(float64(w.Events()-before)/b.Elapsed().Seconds(), "events/s")
 }
+
+// BenchmarkIdle lets a thousand members probe each other and reports the events that happen.
+func BenchmarkIdle(b *testing.B) {
+	w, _ := standingWith(b, 1, 1000, sim.Link{Latency: time.Millisecond}, func(*Config) {})
+	before := w.Events()
+	for b.Loop() {
+		w.RunUntil(w.Now().Add(200 * time.Millisecond))
+	}
+	b.ReportMetric(float64(w.Events()-before)/b.Elapsed().Seconds(), "events/s")
+}

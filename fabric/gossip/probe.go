@@ -211,18 +211,18 @@ func (c *Core) question(sequence uint64) probe {
 // probeLost asks one unreachable member that is not among our peers, or one seed that is no reachable member's
 // address, so that a healed partition is noticed, whoever has moved meanwhile.
 func (c *Core) probeLost() {
-	members, seeds := c.view.members, c.joining.seeds
-	for range len(members) + len(seeds) {
-		c.lost.cursor = (c.lost.cursor + 1) % (len(members) + len(seeds))
+	members, lost, seeds := c.view.members, c.view.lost, c.joining.seeds
+	for range len(lost) + len(seeds) {
+		c.lost.cursor = (c.lost.cursor + 1) % (len(lost) + len(seeds))
 		var to Peer
-		if c.lost.cursor < len(members) {
-			m := members[c.lost.cursor]
-			if m.Reachable || c.peer(m.ID) != nil {
+		if c.lost.cursor < len(lost) {
+			m := &members[lost[c.lost.cursor]]
+			if c.peer(m.ID) != nil {
 				continue
 			}
 			to = m.Addr
 		} else {
-			to = seeds[c.lost.cursor-len(members)]
+			to = seeds[c.lost.cursor-len(lost)]
 			if slices.ContainsFunc(members, func(m Member) bool { return m.Reachable && m.Addr == to }) {
 				continue
 			}

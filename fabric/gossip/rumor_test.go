@@ -139,14 +139,20 @@ func TestManyUpdatesShareTheirPackets(t *testing.T) {
 	if testing.Short() {
 		t.Skip("ten seconds")
 	}
-	for _, tc := range []struct{ loss, packets float64 }{{0, 1.4}, {.05, 3.2}, {.2, 7}} {
+	// Under loss answers do not wait, so a tick costs what one rumor costs by itself; above 10 % the second copies of
+	// large parts come on top, about two packets (5.8 with them, 3.8 without).
+	for _, tc := range []struct{ loss, packets float64 }{{0, 1.4}, {.05, 3.2}, {.2, 6.4}} {
 		t.Run(fmt.Sprintf("loss=%.0f%%", 100*tc.loss), func(t *testing.T) { manyUpdates(t, tc.loss, tc.packets) })
 	}
 }
 
 func manyUpdates(t *testing.T, loss, limit float64) {
 	t.Helper()
-	const n, perTick, ticks = 1000, 20, 30
+	const n, perTick = 1000, 20
+	ticks := 30
+	if loss > 0 {
+		ticks = 15
+	}
 	w, cores := standingWith(t, 1, n, sim.Link{Latency: time.Millisecond, Jitter: time.Millisecond, Loss: loss}, func(cfg *Config) {
 		cfg.ProbeInterval = 1000 * time.Hour
 	})
@@ -169,9 +175,10 @@ func manyUpdates(t *testing.T, loss, limit float64) {
 			}
 		}
 	})
-	write(slotTicks * perTick)
+	write(2 * slotTicks * perTick) // the load becomes known, and what went out before that has come to rest
 	before := sum(cores)
 	write(ticks * perTick)
+	during := sum(cores)
 	end := w.Now()
 	if w.RunUntil(end.Add(4 * tick)); loss > 0 {
 		w.RunUntil(end.Add(30 * tick))
@@ -185,9 +192,11 @@ func manyUpdates(t *testing.T, loss, limit float64) {
 	}
 	w.RunUntil(end.Add(20 * time.Second))
 	after := sum(cores)
-	packets := float64(after.PacketsSent-before.PacketsSent) / n / ticks
-	t.Logf("%.2f packets, %.0f bytes per node and tick", packets, float64(after.BytesSent-before.BytesSent)/n/ticks)
-	if packets > limit {
+	// The window has as much in flight at its beginning as at its end. Without loss, even all that follows counts.
+	per := n * float64(ticks)
+	window, silent := float64(during.PacketsSent-before.PacketsSent)/per, float64(after.PacketsSent-before.PacketsSent)/per
+	t.Logf("%.2f packets, %.0f bytes per node and tick; until silence %.2f packets", window, float64(during.BytesSent-before.BytesSent)/per, silent)
+	if window > limit || loss == 0 && silent > limit {
 		t.Error("too many packets")
 	}
 	if want := int(after.RumorsStarted); converged != want {

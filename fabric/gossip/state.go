@@ -106,7 +106,9 @@ func apply(o *owner, d delta) (*owner, outcome) {
 	case d.generation < o.generation, d.generation == o.generation && d.upto <= o.version:
 		return o, stale
 	case d.generation == o.generation && d.since <= o.version && d.collected <= o.version:
-		return within(o, newOwner(d.owner, d.generation, d.upto, max(o.collected, d.collected), merge(o, d.entries)))
+		next := &owner{id: d.owner, generation: d.generation, version: d.upto, collected: max(o.collected, d.collected)}
+		next.hold(merge(o, d.entries), o)
+		return within(o, next)
 	case d.since == 0:
 		return within(o, newOwner(d.owner, d.generation, d.upto, d.collected, d.entries))
 	default:
@@ -143,8 +145,16 @@ func within(before, next *owner) (*owner, outcome) {
 }
 
 func newOwner(id NodeID, generation, version, collected uint64, entries []entry) *owner {
-	o := &owner{id: id, generation: generation, version: version, collected: collected, entries: entries}
-	forgotten := func(e entry) bool { return e.deleted && e.version <= collected }
+	o := &owner{id: id, generation: generation, version: version, collected: collected}
+	o.hold(entries, nil)
+	return o
+}
+
+// hold gives a new owner its entries. What an earlier state of the same generation has decoded already, and which is
+// the same, is taken from there.
+func (o *owner) hold(entries []entry, before *owner) {
+	o.entries = entries
+	forgotten := func(e entry) bool { return e.deleted && e.version <= o.collected }
 	if slices.ContainsFunc(entries, forgotten) {
 		o.entries = slices.DeleteFunc(slices.Clone(entries), forgotten)
 	}
@@ -154,14 +164,18 @@ func newOwner(id NodeID, generation, version, collected uint64, entries []entry)
 			continue
 		}
 		o.bytes += len(e.key) + len(e.value)
-		switch e.key {
-		case keyNode:
+		known := before != nil && e.version <= before.version
+		switch {
+		case e.key == keyNode && known:
+			o.about = before.about
+		case e.key == keyNode:
 			o.about = decodeAbout(e.value)
-		case keyReport:
+		case e.key == keyReport && known:
+			o.report = before.report
+		case e.key == keyReport:
 			o.report = decodeReport(e.value)
 		}
 	}
-	return o
 }
 
 // Errors for writes that are refused; they arrive in a Refused event.

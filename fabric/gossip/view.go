@@ -73,6 +73,7 @@ type roster struct {
 	members []Member // sorted by id
 	points  []uint64 // the members' points, in the same order
 	ring    []int32  // indices of members, sorted by point
+	lost    []int32  // indices of unreachable members
 	leader  int      // index, -1: none
 	hash    uint64
 }
@@ -158,6 +159,9 @@ func (r *roster) judge(owners table[NodeID, *owner], reports map[NodeID]int, fin
 			m.Reachable = reachable
 		} else {
 			m.Reachable = verdicts == nil || !verdicts[i]
+		}
+		if !m.Reachable {
+			r.lost = append(r.lost, int32(i))
 		}
 		if !m.Reachable || m.Status != StatusUp {
 			continue
