@@ -1,6 +1,9 @@
 package gossip
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Collecting. When many members write at the same time, a rumor for each write would cost every member a packet and
 // an answer per write. All members know the first one in the order of the present slot. Under load they hand it their
@@ -63,7 +66,7 @@ func (p *payload) urgent() bool {
 		}
 	}
 	for _, s := range p.shared {
-		if s.admission != nil {
+		if s.admission != nil || strings.HasPrefix(string(s.key), verdictPrefix) {
 			return true
 		}
 	}

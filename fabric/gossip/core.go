@@ -54,9 +54,12 @@ type Core struct {
 	gaps       []delta // came before their predecessors; at most maxGaps, oldest first
 	joining    joining
 
-	peers   []*peer // the members we probe, sorted by id
-	lost    lostProbe
-	probeAt time.Time
+	peers     []*peer // the members we probe, sorted by id
+	monitors  monitoring
+	lostProbe lostProbe
+	verdicts  verdicts // all
+	standing  verdicts // those that count
+	probeAt   time.Time
 	fastAt  time.Time // zero: no peer is suspected after a refused connection
 	houseAt time.Time
 	entropy entropy
@@ -70,7 +73,7 @@ func New(cfg Config, now time.Time) (*Core, error) {
 	c := &Core{
 		cfg: cfg.withDefaults(), generation: cfg.Generation, now: now,
 		random:  rand.New(rand.NewPCG(cfg.Seed, 0)),
-		houseAt: nextHouse(now), probeAt: now,
+		houseAt: nextHouse(now), probeAt: now, monitors: monitoring{rules: defaultRules(), since: now},
 	}
 	c.beginEntropy()
 	switch {
@@ -90,12 +93,13 @@ func New(cfg Config, now time.Time) (*Core, error) {
 // startFrom takes over a ready-made view.
 func (c *Core) startFrom(v *View) {
 	c.cluster, c.owners, c.shared = v.cluster, v.owners, v.shared
-	c.synced, c.sharedBytes = true, v.sharedBytes
+	c.synced, c.sharedBytes, c.verdicts = true, v.sharedBytes, v.verdicts
 	taken := *v
 	taken.self = c.cfg.ID
 	c.view = &taken
 	c.writes.flushed = c.self().version
 	c.probeAt = c.now.Add(c.spread(c.cfg.ProbeInterval))
+	c.judgeVerdicts()
 	c.watch()
 }
 
@@ -153,6 +157,7 @@ func (c *Core) View() *View { return c.view }
 func (c *Core) Metrics() Metrics {
 	m := c.metrics
 	m.StampsAhead = c.clock.Refused()
+	m.Isolated, m.PhiMilli = c.gauges()
 	return m
 }
 
@@ -198,6 +203,11 @@ func (c *Core) Tick(now time.Time) {
 		c.probeFast()
 	}
 	c.walkOn()
+	if due(c.monitors.stageAt) {
+		c.nextStage()
+	}
+	c.expireRelays()
+	c.decide()
 	if due(c.probeAt) {
 		c.probeRound()
 	}
@@ -206,6 +216,7 @@ func (c *Core) Tick(now time.Time) {
 	}
 	if due(c.houseAt) {
 		c.forgetTombstones()
+		c.sweep()
 		c.houseAt = nextHouse(now)
 	}
 	c.tickEntropy()
@@ -222,7 +233,7 @@ func (c *Core) Next() time.Time {
 		next = c.rumors.timers[0].due
 	}
 	for _, at := range []time.Time{
-		c.fastAt, c.joining.at, c.houseAt, c.writes.at, c.collection.at, c.nextSend(),
+		c.fastAt, c.monitors.stageAt, c.nextDecision(), c.joining.at, c.houseAt, c.writes.at, c.collection.at, c.nextSend(),
 		c.entropy.at, c.entropy.lookAt, c.entropy.newsAt,
 	} {
 		if !at.IsZero() && at.Before(next) {
@@ -254,12 +265,12 @@ func (c *Core) Ready() core.Ready[Peer, Message, Event] {
 // the answers it may not have read.
 func (c *Core) advance(now time.Time) {
 	deadlines := []*time.Time{
-		&c.probeAt, &c.fastAt, &c.joining.at, &c.houseAt, &c.writes.at, &c.collection.at,
+		&c.probeAt, &c.fastAt, &c.monitors.stageAt, &c.joining.at, &c.houseAt, &c.writes.at, &c.collection.at,
 		&c.entropy.at, &c.entropy.lookAt, &c.entropy.newsAt,
 	}
 	back := now.Before(c.now.Add(-lateTick))
 	next := c.Next()
-	away := back || now.Sub(next) > lateTick
+	away := back || now.Sub(next) > c.monitors.rules.late
 	if away {
 		c.forgive()
 		for _, at := range deadlines {
@@ -288,6 +299,7 @@ func (c *Core) settle() {
 			return
 		}
 		c.watch()
+		c.deliberate()
 		c.lead()
 	}
 }
@@ -298,11 +310,12 @@ func (c *Core) publish() bool {
 	c.shared.freeze()
 	members, anew := c.view.roster, c.rosterChanged || c.view.roster == nil
 	if anew {
-		members = newRoster(c.owners, c.shared, c.finding)
+		c.judgeVerdicts()
+		members = newRoster(c.owners, c.shared, c.reaches)
 	}
 	c.view = &View{
 		version: c.view.version + 1, self: c.cfg.ID, cluster: c.cluster,
-		owners: c.owners, shared: c.shared, sharedBytes: c.sharedBytes, roster: members,
+		owners: c.owners, shared: c.shared, sharedBytes: c.sharedBytes, roster: members, verdicts: c.verdicts, isolated: c.monitors.isolated,
 	}
 	c.changed, c.rosterChanged, c.announce = false, false, true
 	return anew

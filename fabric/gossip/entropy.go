@@ -33,6 +33,9 @@ const (
 	// be more is not sent: who asked will ask again.
 	paceBytes    = 4 << 20
 	paceInterval = 100 * time.Millisecond
+	// idleShare is which part of the background comparisons take place while all probed members have our root: those
+	// members and theirs, and so on, are all.
+	idleShare = 10
 )
 
 // entropy is what a core knows of its comparisons.
@@ -42,6 +45,7 @@ type entropy struct {
 	lookAt time.Time // the earliest of the peers' own; zero: none
 	newsAt time.Time // when to tell others of news that came by comparison; zero: there is none
 	toldAt time.Time // when that was done the last time
+	idle   uint64    // background comparisons that were due
 	moved  time.Time // when our own state last changed
 	open   []opened  // oldest first
 
@@ -86,10 +90,17 @@ func (c *Core) tickEntropy() {
 		c.tellNews()
 	}
 	if due(c.entropy.at) {
-		c.compareNext()
+		if c.entropy.idle++; !c.inStep() || c.entropy.idle%idleShare == 0 {
+			c.compareNext()
+		}
 		tenth := c.cfg.ExchangeInterval / 10
 		c.entropy.at = c.now.Add(c.cfg.ExchangeInterval - tenth + c.spread(2*tenth))
 	}
+}
+
+// inStep reports whether all members that we probe are known to have our root.
+func (c *Core) inStep() bool {
+	return !slices.ContainsFunc(c.peers, func(p *peer) bool { return !p.heard || p.root != c.root() })
 }
 
 // compare begins a comparison, unless one with this member is under way; it reports whether it did.

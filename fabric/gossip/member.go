@@ -3,7 +3,6 @@ package gossip
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/egalcluster/egal/internal/wire"
 )
@@ -50,7 +49,8 @@ type Member struct {
 	// UpNumber is the order of admission: the oldest member has the smallest. Zero until admitted.
 	UpNumber uint64
 	Status   Status
-	// Reachable is this node's opinion: its own finding where it probes the member, else its monitors' reports.
+	// Reachable is false when a quorum of the member's monitors does not reach this process of it, and for a node that
+	// reaches nobody, or that has just started and has not heard the member yet.
 	Reachable bool
 	Addr      netip.AddrPort
 	Name      string
@@ -66,8 +66,6 @@ const (
 	MaxRoles = 64
 	// MaxMembers is how many nodes a cluster may have, those that left included.
 	MaxMembers = 131_072
-	// maxReports is how many members one node reports unreachable.
-	maxReports = maxWatched
 )
 
 // about is the value of keyNode.
@@ -108,36 +106,21 @@ func decodeAbout(b []byte) *about {
 	return a
 }
 
-// report is the value of keyReport: what a node's failure detector finds.
+// report is the value of keyReport: what a node finds of itself.
 type report struct {
-	clockOff    bool     // the node's own clock is off its peers' median
-	unreachable []NodeID // sorted
+	clockOff bool // its clock is off its peers' median
 }
 
-func (p *report) encode() []byte {
-	b := wire.AppendBool([]byte{1}, p.clockOff)
-	b = wire.AppendUvarint(b, uint64(len(p.unreachable)))
-	for _, id := range p.unreachable {
-		b = append(b, id[:]...)
-	}
-	return b
-}
+func (p *report) encode() []byte { return wire.AppendBool([]byte{1}, p.clockOff) }
 
 func decodeReport(b []byte) *report {
 	r := wire.NewReader(b)
 	r.Uint8()
 	p := &report{clockOff: r.Bool()}
-	for range r.Count(maxReports, len(NodeID{})) {
-		p.unreachable = append(p.unreachable, readNodeID(r))
-	}
 	if r.Err() != nil {
 		return nil
 	}
 	return p
-}
-
-func (p *report) equal(other *report) bool {
-	return p.clockOff == other.clockOff && slices.Equal(p.unreachable, other.unreachable)
 }
 
 // admissionPrefix begins the shared keys in which leaders admit and remove members.

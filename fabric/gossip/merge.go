@@ -20,7 +20,6 @@ func (c *Core) mergeOwner(d delta) outcome {
 			c.metrics.Resets++
 		}
 		c.replaceOwner(before, after)
-		c.confirm(before, after)
 	case refused:
 		c.metrics.RefusedOwners++
 	case gap, stale:
@@ -86,6 +85,7 @@ func (c *Core) mergeShared(s *shared) {
 	c.shared.put(s)
 	c.entropy.moved = c.now
 	c.touch(s.admission != nil || known && before.admission != nil)
+	c.ruled(before, s)
 }
 
 // forgetTombstones drops deleted shared keys after their time, and collects this node's own. All nodes drop shared

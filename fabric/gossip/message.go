@@ -97,6 +97,25 @@ type Superseded struct {
 	Boot       BootID
 }
 
+// Isolated tells that this node reaches nobody, and shows nobody as reachable; or that this is over.
+type Isolated struct{ Isolated bool }
+
+// Convicted tells that this node was the first to see a quorum of monitors that does not reach a process of a member,
+// and has published the verdict; all views show it as unreachable when they have it. Refused: connections were refused,
+// its machine is there. Others tell who voted.
+type Convicted struct {
+	Member  NodeID
+	Boot    BootID
+	Refused bool
+	Voters  []NodeID
+}
+
+// Acquitted tells that this node has withdrawn a verdict: enough monitors hear the process again, or there is another.
+type Acquitted struct {
+	Member NodeID
+	Boot   BootID
+}
+
 // RumorID names a batch of an origin's writes.
 type RumorID struct {
 	Origin               NodeID
@@ -143,6 +162,9 @@ func (Joined) event()      {}
 func (JoinRefused) event() {}
 func (Refused) event()     {}
 func (Superseded) event()  {}
+func (Isolated) event()    {}
+func (Convicted) event()   {}
+func (Acquitted) event()   {}
 func (Converged) event()   {}
 func (Gathered) event()    {}
 
@@ -153,6 +175,23 @@ func (e Joined) String() string      { return fmt.Sprintf("joined cluster %v", e
 func (e JoinRefused) String() string { return fmt.Sprintf("join refused by %v: %s", e.From, e.Reason) }
 func (e Refused) String() string     { return fmt.Sprintf("refused %q: %v", e.Key, e.Err) }
 func (e Superseded) String() string  { return fmt.Sprintf("superseded by generation %d", e.Generation) }
+
+func (e Isolated) String() string {
+	if e.Isolated {
+		return "isolated: hears nobody"
+	}
+	return "not isolated any more"
+}
+
+func (e Convicted) String() string {
+	reason := "silent"
+	if e.Refused {
+		reason = "refuses connections"
+	}
+	return fmt.Sprintf("verdict: a member is unreachable: %s, %d votes", reason, len(e.Voters))
+}
+
+func (e Acquitted) String() string { return "verdict withdrawn: a member is reachable" }
 
 func (e Converged) String() string {
 	return fmt.Sprintf("rumor %d has converged: %d have it, %d missing%s", e.Rumor.Sequence, e.Count, len(e.Missing), caveat(e.Unequal))

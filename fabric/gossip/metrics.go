@@ -19,9 +19,15 @@ type Metrics struct {
 	Gaps, GapsDropped uint64
 	// RefusedOwners and RefusedShared count state from peers that would have gone over a limit.
 	RefusedOwners, RefusedShared uint64
-	// ProbesSent, ProbesMissed and AcksReceived belong to the failure detector; Forgiven is how often a late tick
-	// of this node itself made it forget pending probes.
-	ProbesSent, ProbesMissed, AcksReceived, Forgiven uint64
+	// ProbesSent counts probes, those for others included, AcksReceived answers, ProbesMissed the rounds in which a
+	// member did not answer, HelpAsked the requests to probe a member for us; Forgiven is how often a late tick of this
+	// node itself made it forget what it had found.
+	ProbesSent, AcksReceived, ProbesMissed, HelpAsked, Forgiven uint64
+	// Alerts is how many times this node took a member for unreachable, AlertsSent how many packets told other monitors.
+	// Verdicts and Withdrawals are those that this node published, VerdictsForged how many named it as a voter falsely.
+	Alerts, AlertsSent, Verdicts, Withdrawals, VerdictsForged uint64
+	// Isolated is 1 while this node reaches nobody; PhiMilli is the greatest phi of its edges, in thousandths (see Edge).
+	Isolated, PhiMilli uint64
 	// Comparisons is how many times this node began to compare its state with a member's, Exchanges how many times
 	// one that began found it unequal. Fills is how many packets then brought others what they lacked, Resets how
 	// many times an owner's state was replaced because its tombstones were gone.

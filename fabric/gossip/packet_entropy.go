@@ -114,7 +114,7 @@ func readEntropy(kind uint8, r *wire.Reader) body {
 	case kindFill:
 		return readFill(r)
 	default:
-		return nil
+		return readDetector(kind, r)
 	}
 }
 

@@ -70,10 +70,15 @@ func (c *Core) receiveEarly(from Peer, p Packet, b body) {
 func (c *Core) dispatch(from Peer, p Packet, b body) {
 	switch b := b.(type) {
 	case probe:
-		c.send(from, p.Boot, ack{sequence: b.sequence, root: c.root(), wall: c.now.UnixMicro()})
-		c.nudge(p.Sender, c.cfg.RefusedInterval)
+		c.receiveProbe(from, p, b)
 	case ack:
 		c.receiveAck(from, p, b)
+	case help:
+		c.receiveHelp(from, p, b)
+	case helped:
+		c.receiveHelped(b)
+	case alerts:
+		c.receiveAlerts(p, b)
 	case rumor:
 		c.receiveRumor(from, p, b)
 	case answer:

@@ -36,6 +36,7 @@ type shared struct {
 	stamp     hlc.Timestamp
 	node      NodeID
 	admission *admission // decoded value of a member's key; nil otherwise
+	verdict   *verdict   // decoded value of a verdict's key; nil otherwise
 }
 
 func (s *shared) rowKey() sharedKey { return s.key }
@@ -50,6 +51,9 @@ func newShared(key string, value []byte, deleted bool, stamp hlc.Timestamp, node
 	s := &shared{key: sharedKey(key), value: value, deleted: deleted, stamp: stamp, node: node}
 	if !deleted && strings.HasPrefix(key, admissionPrefix) {
 		s.admission = decodeAdmission(value)
+	}
+	if !deleted && strings.HasPrefix(key, verdictPrefix) {
+		s.verdict = decodeVerdict(key, value, node, stamp)
 	}
 	return s
 }

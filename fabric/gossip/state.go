@@ -24,7 +24,7 @@ const (
 // Keys that the core itself writes into its node's state.
 const (
 	keyNode   = "node" // who and where the node is
-	keyReport = "fd"   // what its failure detector finds
+	keyReport = "clock" // whether its clock is off
 )
 
 // entry is one key of an owner's state, or the tombstone of one.

@@ -23,6 +23,8 @@ type View struct {
 	*roster
 
 	sharedBytes int // of keys and values
+	verdicts    verdicts
+	isolated    bool
 }
 
 // Version grows by one with every view that a node publishes. It is local: versions of different nodes do not compare.
@@ -33,6 +35,10 @@ func (v *View) Self() NodeID { return v.self }
 
 // Cluster is the cluster the node belongs to; zero while it is in none.
 func (v *View) Cluster() ClusterID { return v.cluster }
+
+// Isolated reports whether the node reaches no other member: it is more likely that it is cut off than that all others
+// are gone. Its view shows all of them as unreachable.
+func (v *View) Isolated() bool { return v.isolated }
 
 // Own is a value that owner wrote about itself.
 func (v *View) Own(owner NodeID, key string) (value []byte, ok bool) {
@@ -107,13 +113,9 @@ func (r *roster) index(id NodeID) (int, bool) {
 	return slices.BinarySearchFunc(r.members, id, func(m Member, id NodeID) int { return m.ID.Compare(id) })
 }
 
-// finding is a node's own opinion of a member; known is false when it does not probe the member.
-type finding func(id NodeID) (reachable, known bool)
-
-// newRoster derives the member list from replicated state and the finding of the node itself.
-func newRoster(owners table[NodeID, *owner], shared table[sharedKey, *shared], find finding) *roster {
+// newRoster derives the member list from replicated state; reaches tells whether a member is reachable.
+func newRoster(owners table[NodeID, *owner], shared table[sharedKey, *shared], reaches func(*Member) bool) *roster {
 	r := &roster{leader: -1}
-	reports := map[NodeID]int{}
 	for o := range owners.all() {
 		if o.about == nil {
 			continue
@@ -130,11 +132,6 @@ func newRoster(owners table[NodeID, *owner], shared table[sharedKey, *shared], f
 			ID: o.id, Boot: o.about.boot, Generation: o.generation, UpNumber: upNumber, Status: status,
 			Addr: o.about.addr, Name: o.about.name, Location: o.about.location, Roles: o.about.roles,
 		})
-		if o.report != nil {
-			for _, id := range o.report.unreachable {
-				reports[id]++
-			}
-		}
 	}
 	slices.SortFunc(r.members, func(a, b Member) int { return a.ID.Compare(b.ID) })
 	r.points, r.ring = make([]uint64, len(r.members)), make([]int32, len(r.members))
@@ -143,23 +140,15 @@ func newRoster(owners table[NodeID, *owner], shared table[sharedKey, *shared], f
 		r.hash ^= wire.Mix64(r.points[i] + uint64(m.Status))
 	}
 	slices.SortFunc(r.ring, func(a, b int32) int { return cmp.Compare(r.points[a], r.points[b]) })
-	r.judge(owners, reports, find)
+	r.judge(owners, reaches)
 	return r
 }
 
 // judge fills in Reachable and the leader.
-func (r *roster) judge(owners table[NodeID, *owner], reports map[NodeID]int, find finding) {
-	var verdicts []bool
-	if len(reports) > 0 {
-		verdicts = r.verdicts(owners, reports)
-	}
+func (r *roster) judge(owners table[NodeID, *owner], reaches func(*Member) bool) {
 	for i := range r.members {
 		m := &r.members[i]
-		if reachable, known := find(m.ID); known {
-			m.Reachable = reachable
-		} else {
-			m.Reachable = verdicts == nil || !verdicts[i]
-		}
+		m.Reachable = reaches(m)
 		if !m.Reachable {
 			r.lost = append(r.lost, int32(i))
 		}
@@ -175,39 +164,21 @@ func (r *roster) judge(owners table[NodeID, *owner], reports map[NodeID]int, fin
 	}
 }
 
-// verdicts says which members their monitors find unreachable. A monitor that two others report does not count:
-// it may be the one that hears nobody. At least two votes, if there are two monitors, and a majority are needed.
-func (r *roster) verdicts(owners table[NodeID, *owner], reports map[NodeID]int) []bool {
-	votes := make([]int, len(r.members))
-	for _, m := range r.members {
-		if o, ok := owners.find(m.ID); ok && o.report != nil && reports[m.ID] < 2 {
-			for _, id := range o.report.unreachable {
-				if i, ok := r.index(id); ok {
-					votes[i]++
-				}
-			}
-		}
-	}
-	verdicts := make([]bool, len(r.members))
-	for at, i := range r.ring {
-		if votes[i] == 0 {
-			continue
-		}
-		eligible := 0
-		for step := 1; step <= watched && step < len(r.ring); step++ {
-			monitor := r.members[r.ring[(at-step+len(r.ring))%len(r.ring)]]
-			if reports[monitor.ID] < 2 {
-				eligible++
-			}
-		}
-		verdicts[i] = votes[i] >= min(2, max(eligible, 1)) && 2*votes[i] > eligible
-	}
-	return verdicts
-}
-
 // successors visits the members after id on the hash ring, nearest first, id itself excepted.
 func (r *roster) successors(id NodeID, visit func(m Member) bool) {
 	r.walk(id.point(), func(i int32) bool { return r.members[i].ID == id || visit(r.members[i]) })
+}
+
+// predecessors visits the members before id on the hash ring, nearest first, id itself excepted.
+func (r *roster) predecessors(id NodeID, visit func(m *Member) bool) {
+	point := id.point()
+	from := sort.Search(len(r.ring), func(i int) bool { return r.points[r.ring[i]] >= point })
+	for i := range r.ring {
+		m := &r.members[r.ring[(from-1-i+2*len(r.ring))%len(r.ring)]]
+		if m.ID != id && !visit(m) {
+			return
+		}
+	}
 }
 
 // walk visits the members, by index, after a point on the hash ring, once around.
@@ -242,6 +213,9 @@ func NewView(c Contents) *View {
 	put := func(s *shared) {
 		v.shared.put(s)
 		v.sharedBytes += s.bytes()
+		if s.verdict != nil {
+			v.verdicts = v.verdicts.with(s.verdict.subject, s.verdict)
+		}
 	}
 	for _, m := range c.Members {
 		unreachable[m.ID] = !m.Reachable
@@ -265,6 +239,6 @@ func NewView(c Contents) *View {
 	}
 	v.owners.freeze()
 	v.shared.freeze()
-	v.roster = newRoster(v.owners, v.shared, func(id NodeID) (bool, bool) { return !unreachable[id], true })
+	v.roster = newRoster(v.owners, v.shared, func(m *Member) bool { return !unreachable[m.ID] })
 	return v
 }

@@ -72,7 +72,7 @@ func (c *Core) collectOwn() {
 // setShared carries out SetShared and DeleteShared.
 func (c *Core) setShared(key string, value []byte, deleted bool) {
 	err := ErrReserved
-	if !strings.HasPrefix(key, admissionPrefix) {
+	if !strings.HasPrefix(key, admissionPrefix) && !strings.HasPrefix(key, verdictPrefix) {
 		err = c.writeShared(key, value, deleted)
 	}
 	if err != nil {
