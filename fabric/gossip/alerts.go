@@ -239,7 +239,7 @@ func (c *Core) deliberate() {
 			c.inTurn(p, 2*len(voters) > eligible && c.enough(eligible, voters), voters, func() { c.convict(&m, voters) })
 		default:
 			p.decideAt = time.Time{}
-			if v != nil && !p.good() && p.bad == evidenceNone && p.sentAt.Before(p.doubted) {
+			if v != nil && !p.good() && p.bad == evidenceNone && p.sequence == p.doubted {
 				c.probe(p) // see for ourselves
 			}
 		}

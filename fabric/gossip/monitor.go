@@ -50,8 +50,8 @@ type peer struct {
 	refusals int       // probes on that scale
 	bad      evidence  // what we accuse it of
 	proven   bool      // false: not heard since we started, or were isolated: not reachable in our view, but not accused
-	goodAt   time.Time // when the latest probe was sent that this process has answered
-	doubted  time.Time // when we last heard a verdict
+	doubted  uint64    // the latest probe when the process came, or a verdict on it
+	vouched  uint64    // the latest probe that the process has answered; doubted, if it has answered none since
 	decideAt time.Time // when to carry out what a quorum wants, unless others do; zero: there is no quorum
 
 	arrivals arrivals
@@ -66,7 +66,10 @@ type peer struct {
 }
 
 // good reports whether the process has answered since it was called unreachable.
-func (p *peer) good() bool { return p.misses == 0 && !p.goodAt.IsZero() && !p.goodAt.Before(p.doubted) }
+func (p *peer) good() bool { return p.misses == 0 && p.vouched != p.doubted }
+
+// doubt makes new answers necessary.
+func (p *peer) doubt() { p.doubted, p.vouched, p.decideAt = p.sequence, p.sequence, time.Time{} }
 
 // rules are what the detector goes by; planted bugs break them.
 type rules struct {
@@ -131,7 +134,8 @@ func (c *Core) watch() {
 		ids = append(ids, m.ID)
 		p := c.peer(m.ID)
 		if p != nil && p.boot != m.Boot {
-			p.boot, p.bad, p.misses, p.fast, p.refusals, p.goodAt = m.Boot, evidenceNone, 0, false, 0, time.Time{}
+			p.boot, p.bad, p.misses, p.fast, p.refusals = m.Boot, evidenceNone, 0, false, 0
+			p.doubt()
 		}
 		if !c.monitors.isolated && !c.lost(m.ID) && (p == nil || p.bad == evidenceNone) {
 			good++
@@ -148,6 +152,7 @@ func (c *Core) watch() {
 		if p == nil {
 			m, _ := c.view.Member(id)
 			p = &peer{id: id, boot: m.Boot, sequence: c.random.Uint64(), answered: true, proven: c.synced}
+			p.doubt()
 		}
 		peers = append(peers, p)
 	}
@@ -364,9 +369,9 @@ func (c *Core) receiveAck(from Peer, packet Packet, a ack) {
 		p.rtt = c.now.Sub(p.sentAt)
 		c.estimate.sample(p.rtt)
 		p.offset = time.UnixMicro(a.wall).Sub(p.sentAt.Add(p.rtt / 2))
-		if packet.Boot == p.boot {
-			p.goodAt = p.sentAt
-		}
+	}
+	if since := a.sequence - p.doubted; packet.Boot == p.boot && since <= p.sequence-p.doubted && since > p.vouched-p.doubted {
+		p.vouched = a.sequence
 	}
 	back := p.bad != evidenceNone || !p.proven || c.lost(p.id)
 	c.answered(p)
@@ -403,7 +408,7 @@ func (c *Core) forgive() {
 	c.metrics.Forgiven++
 	for _, p := range c.peers {
 		p.answered, p.fast, p.misses, p.refusals, p.bad = true, false, 0, 0, evidenceNone
-		p.goodAt, p.decideAt = time.Time{}, time.Time{}
+		p.doubt()
 	}
 	m.health = min(m.health+2, maxHealth)
 	m.stageAt, m.silent, m.muted = time.Time{}, 0, false

@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"slices"
-	"time"
 
 	"github.com/egalcluster/egal/internal/hlc"
 	"github.com/egalcluster/egal/internal/wire"
@@ -127,7 +126,7 @@ func (c *Core) ruled(before, after *shared) {
 	c.verdicts = c.verdicts.with(subject.subject, v)
 	c.touch(true)
 	if p := c.peer(subject.subject); p != nil {
-		p.decideAt, p.doubted = time.Time{}, c.now
+		p.doubt()
 	}
 	if v != nil {
 		c.testify(v)
