@@ -85,7 +85,7 @@ func (c *Core) finding(p *peer) evidence {
 		return evidenceNone
 	case named && p.good():
 		return evidenceAnswers
-	case c.lost(p.id), p.bad == evidenceSilent && c.monitors.muted && c.monitors.rules.mute:
+	case c.lost(p.id), p.bad == evidenceSilent && c.monitors.muted:
 		return evidenceNone
 	case p.fast:
 		return evidenceLook
@@ -203,7 +203,7 @@ func (c *Core) jury(subject *Member, votes func(evidence) bool) (eligible int, v
 		}
 		near++
 		voted := votes(c.says(m.ID, subject))
-		if (voted || all || near <= watched) && c.accusers(m) < c.monitors.rules.accused {
+		if (voted || all || near <= watched) && c.accusers(m) < c.monitors.rules.accusers {
 			eligible++
 			if voted {
 				voters = append(voters, m.ID)
@@ -233,10 +233,10 @@ func (c *Core) deliberate() {
 			c.inTurn(p, len(voters) > 0, voters, func() { c.withdraw(v) })
 		case found == evidenceAnswers:
 			eligible, voters := c.jury(&m, func(e evidence) bool { return e == evidenceAnswers })
-			c.inTurn(p, 2*len(voters) >= eligible && c.enough(eligible, voters), voters, func() { c.withdraw(v) })
+			c.inTurn(p, c.quorum(eligible, len(voters), false), voters, func() { c.withdraw(v) })
 		case found.accuses() && c.verdicts.find(c.cfg.ID) == nil:
 			eligible, voters := c.jury(&m, evidence.accuses)
-			c.inTurn(p, 2*len(voters) > eligible && c.enough(eligible, voters), voters, func() { c.convict(&m, voters) })
+			c.inTurn(p, c.quorum(eligible, len(voters), true), voters, func() { c.convict(&m, voters) })
 		default:
 			p.decideAt = time.Time{}
 			if v != nil && !p.good() && p.bad == evidenceNone && p.sequence == p.doubted {
@@ -246,9 +246,11 @@ func (c *Core) deliberate() {
 	}
 }
 
-// enough reports whether a quorum has as many votes as it needs at least.
-func (c *Core) enough(eligible int, voters []NodeID) bool {
-	return len(voters) >= min(c.monitors.rules.votes, eligible)
+// quorum reports whether so many votes are enough: a majority for a verdict, half of the monitors to withdraw it, so
+// that what one quorum does no other can undo at the same time.
+func (c *Core) quorum(eligible, votes int, verdict bool) bool {
+	rules, needed := c.monitors.rules, c.monitors.rules.share*eligible
+	return votes >= min(rules.votes, eligible) && (100*votes > needed || !verdict && 100*votes == needed)
 }
 
 // inTurn acts when there is a quorum and it is our turn among the voters.

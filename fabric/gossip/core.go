@@ -60,9 +60,9 @@ type Core struct {
 	verdicts  verdicts // all
 	standing  verdicts // those that count
 	probeAt   time.Time
-	fastAt  time.Time // zero: no peer is suspected after a refused connection
-	houseAt time.Time
-	entropy entropy
+	fastAt    time.Time // zero: no peer is suspected after a refused connection
+	houseAt   time.Time
+	entropy   entropy
 }
 
 // New makes the core of one node.

@@ -71,15 +71,18 @@ func (p *peer) good() bool { return p.misses == 0 && p.vouched != p.doubted }
 // doubt makes new answers necessary.
 func (p *peer) doubt() { p.doubted, p.vouched, p.decideAt = p.sequence, p.sequence, time.Time{} }
 
-// rules are what the detector goes by; planted bugs break them.
+// rules are the numbers that the detector goes by. They are the same in every cluster.
 type rules struct {
-	late    time.Duration // how late a deadline must be for a node to suspect itself
-	mute    bool          // accuse nobody after a round without any answer
-	votes   int           // how many votes a verdict needs, if there are so many monitors
-	accused int           // how many accusers make a monitor ineligible
+	answers  int           // how many answers of a round it takes to blame others for those that are missing
+	votes    int           // how many votes a quorum has at least, if there are so many monitors
+	share    int           // of the eligible monitors, in percent: more must vote for a verdict, as many to withdraw it
+	late     time.Duration // how late a deadline must be noticed for a node to suspect itself
+	accusers int           // how many make a monitor ineligible
 }
 
-func defaultRules() rules { return rules{late: lateTick, mute: true, votes: 2, accused: 2} }
+func defaultRules() rules {
+	return rules{answers: 1, votes: 2, share: 50, accusers: 2, late: lateTick}
+}
 
 // vote names a process that we have accused.
 type vote struct {
@@ -93,8 +96,8 @@ type monitoring struct {
 	since    time.Time // when this process started
 	stage    int       // of the round
 	stageAt  time.Time // when the next stage is due; zero: the round has been judged
-	heard    bool      // somebody has answered in this round
-	muted    bool      // nobody did in the latest one that was judged
+	heard    int       // answers in this round
+	muted    bool      // the latest round that was judged had none
 	silent   int       // rounds in a row without any answer
 	isolated bool
 	health   int    // 0: well; at most maxHealth
@@ -168,7 +171,7 @@ func (c *Core) ackTimeout() time.Duration {
 func (c *Core) probeRound() {
 	c.judgeRound()
 	m := &c.monitors
-	m.stage, m.heard, m.helpersAsked, m.helpersHeard = 0, false, 0, 0
+	m.stage, m.heard, m.helpersAsked, m.helpersHeard = 0, 0, 0, 0
 	c.chooseAsked()
 	for _, p := range c.peers {
 		if p.asked {
@@ -238,7 +241,7 @@ func (c *Core) judgeRound() {
 		return
 	}
 	m.stageAt = time.Time{}
-	if m.muted = !m.heard; m.muted {
+	if m.muted = m.heard < m.rules.answers; m.muted {
 		if m.silent++; m.silent >= c.cfg.ProbeMisses {
 			c.isolate()
 		}
@@ -249,7 +252,7 @@ func (c *Core) judgeRound() {
 			continue
 		}
 		c.metrics.ProbesMissed++
-		if m.muted && m.rules.mute {
+		if m.muted {
 			continue
 		}
 		clean = false
@@ -385,7 +388,8 @@ func (c *Core) receiveAck(from Peer, packet Packet, a ack) {
 func (c *Core) answered(p *peer) {
 	m := &c.monitors
 	news := p.bad != evidenceNone || p.fast || c.verdicts.find(p.id) != nil
-	m.heard, m.silent = true, 0
+	m.silent = 0
+	m.heard++
 	p.answered, p.misses, p.fast, p.refusals, p.bad = true, 0, false, 0, evidenceNone
 	if !p.proven {
 		p.proven, news = true, true

@@ -76,8 +76,10 @@ func (help) String() string     { return "help" }
 func (h helped) String() string { return fmt.Sprintf("helped: %v", h.answered) }
 func (a alerts) String() string { return fmt.Sprintf("alerts: %d", len(a.list)) }
 
-func (h help) append(b []byte) []byte { return append(wire.AppendUint64(b, h.sequence), h.subject[:]...) }
-func (h help) size() int              { return 8 + len(h.subject) }
+func (h help) append(b []byte) []byte {
+	return append(wire.AppendUint64(b, h.sequence), h.subject[:]...)
+}
+func (h help) size() int { return 8 + len(h.subject) }
 
 func (h helped) append(b []byte) []byte {
 	return wire.AppendBool(help{h.sequence, h.subject}.append(b), h.answered)

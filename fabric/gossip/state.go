@@ -23,7 +23,7 @@ const (
 
 // Keys that the core itself writes into its node's state.
 const (
-	keyNode   = "node" // who and where the node is
+	keyNode   = "node"  // who and where the node is
 	keyReport = "clock" // whether its clock is off
 )
 
