@@ -40,6 +40,8 @@ type labFlags struct {
 	n, k, loss, dead, missing, updates, schemes string
 	seeds                                       int
 	seed                                        uint64
+	failures                                    bool
+	length                                      time.Duration
 }
 
 // compared are the schemes that are compared by default: all, but the other strategies of our own core.
@@ -66,10 +68,15 @@ func gossipLabCommand(w *world) *cobra.Command {
 			"have the update in the end. TO-ALL is the messages per live member until the last of them has a single update.\n" +
 			"PAYLOADS, MESSAGES and BYTES are per live member and update, until nobody has anything to send any more or, where\n" +
 			"STOP is oracle, until somebody who sees everybody stops it. PACKETS are per live member and round, while updates\n" +
-			"spread. DONE says whether the writer was told rightly who has the update; - where nobody is told.",
+			"spread. DONE says whether the writer was told rightly who has the update; - where nobody is told.\n\n" +
+			"With --failures, --n, --seeds and --seed count, and the rows are faults. DETECTED is the mean number of seconds until\n" +
+			"the first verdict, KNOWN until 99 % of the others know it, with the longest of each. ALERTS, WRONG, SLOW and PAUSES\n" +
+			"are per hour of the whole cluster: monitors that miss a member, verdicts on healthy members, verdicts on members that\n" +
+			"pause, and pauses. PACKETS and BYTES are per member and second. ISOLATED says whether who hears nobody, alone, knew it.",
 		Example: `  egal gossip lab --n 1000 --k 1,3,4,8 -o json
   egal gossip lab --n 10000 --schemes inr,push-pull --loss 20 --dead 0
-  egal gossip lab --schemes inr --updates 1,20 --loss 0 --dead 0`,
+  egal gossip lab --schemes inr --updates 1,20 --loss 0 --dead 0
+  egal gossip lab --failures --n 100`,
 		Args: noArguments,
 	}
 	o.flags(cmd, "table", "brief", "csv")
@@ -82,8 +89,16 @@ func gossipLabCommand(w *world) *cobra.Command {
 	cmd.Flags().StringVar(&f.schemes, "schemes", compared(), "which schemes: "+strings.Join(lab.SchemeNames(), ", "))
 	cmd.Flags().IntVar(&f.seeds, "seeds", 5, "how many seeds each experiment is played with")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "the first seed")
+	cmd.Flags().BoolVar(&f.failures, "failures", false, "measure how failures are detected, by the code that runs in nodes, instead of how updates spread")
+	cmd.Flags().DurationVar(&f.length, "length", 10*time.Minute, "with --failures: how long each cluster is watched, in its own time")
 	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "no line with the names of the columns")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if f.failures {
+			return w.labFailures(cmd, o, f)
+		}
+		if cmd.Flags().Changed("length") {
+			return fail(exitUsage, "", "--length goes with --failures")
+		}
 		experiments, err := f.experiments()
 		if err != nil {
 			return err

@@ -28,6 +28,9 @@ const (
 	maxWatched = 64
 	// ackWindow is how many of the latest probes to a member may still be answered.
 	ackWindow = 16
+	// streamInterval is after how long, at most, a probe goes over a stream instead of as a datagram. It keeps a stream
+	// open to each member that is monitored: when its process ends, the stream breaks, and a new one is refused.
+	streamInterval = 30 * time.Second
 	// refusedProbes is how many probes in a row a member that has refused a connection leaves unanswered before it
 	// counts as gone.
 	refusedProbes = 3
@@ -52,6 +55,7 @@ type peer struct {
 	proven   bool      // false: not heard since we started, or were isolated: not reachable in our view, but not accused
 	doubted  uint64    // the latest probe when the process came, or a verdict on it
 	vouched  uint64    // the latest probe that the process has answered; doubted, if it has answered none since
+	streamAt time.Time // when to probe it over a stream
 	decideAt time.Time // when to carry out what a quorum wants, unless others do; zero: there is no quorum
 
 	arrivals arrivals
@@ -94,6 +98,7 @@ type vote struct {
 type monitoring struct {
 	rules    rules
 	since    time.Time // when this process started
+	rounds   uint64    // begun
 	stage    int       // of the round
 	stageAt  time.Time // when the next stage is due; zero: the round has been judged
 	heard    int       // answers in this round
@@ -191,6 +196,9 @@ func (c *Core) probeRound() {
 	}
 	tenth := c.cfg.ProbeInterval / 10
 	c.probeAt = c.now.Add(c.cfg.ProbeInterval - tenth + c.spread(2*tenth))
+	if m.rounds++; m.rounds == 1 { // nodes that started together do not probe together
+		c.probeAt = c.now.Add(c.spread(c.cfg.ProbeInterval))
+	}
 }
 
 // chooseAsked chooses whom to probe in this round: everybody, but of those known to be unreachable no more than
@@ -320,8 +328,13 @@ func (c *Core) probe(p *peer) {
 	}
 	p.sequence++
 	p.sentAt = c.now
+	question := c.question(p.sequence)
+	if boot != 0 && !p.streamAt.After(c.now) {
+		p.streamAt = c.now.Add(streamInterval - c.spread(streamInterval/4))
+		question.stream = true
+	}
 	c.metrics.ProbesSent++
-	c.send(m.Addr, boot, c.question(p.sequence))
+	c.send(m.Addr, boot, question)
 }
 
 func (c *Core) question(sequence uint64) probe {
@@ -412,6 +425,7 @@ func (c *Core) forgive() {
 	c.metrics.Forgiven++
 	for _, p := range c.peers {
 		p.answered, p.fast, p.misses, p.refusals, p.bad = true, false, 0, 0, evidenceNone
+		p.streamAt = time.Time{}
 		p.doubt()
 	}
 	m.health = min(m.health+2, maxHealth)

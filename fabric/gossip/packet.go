@@ -63,6 +63,7 @@ type probe struct {
 	sequence uint64
 	root     uint64
 	wall     int64 // Unix microseconds
+	stream   bool  // goes over a stream, for the sender; not encoded
 }
 
 type ack probe
@@ -143,7 +144,9 @@ func (p Packet) Reliable() bool {
 }
 
 func needsStream(b body) bool {
-	switch b.(type) {
+	switch b := b.(type) {
+	case probe:
+		return b.stream
 	case joinRequest, joinRefusal, stateChunk:
 		return true
 	default:
