@@ -68,7 +68,8 @@ func gossipLabCommand(w *world) *cobra.Command {
 			"have the update in the end. TO-ALL is the messages per live member until the last of them has a single update.\n" +
 			"PAYLOADS, MESSAGES and BYTES are per live member and update, until nobody has anything to send any more or, where\n" +
 			"STOP is oracle, until somebody who sees everybody stops it. PACKETS are per live member and round, while updates\n" +
-			"spread. DONE says whether the writer was told rightly who has the update; - where nobody is told.\n\n" +
+			"spread. DONE says whether the writer was told rightly who has the update: yes, or named where a live member was given\n" +
+			"up and it was told so, or no; - where nobody is told.\n\n" +
 			"With --failures, --n, --seeds and --seed count, and the rows are faults. DETECTED is the mean number of seconds until\n" +
 			"the first verdict, KNOWN until 99 % of the others know it, with the longest of each. ALERTS, WRONG, SLOW and PAUSES\n" +
 			"are per hour of the whole cluster: monitors that miss a member, verdicts on healthy members, verdicts on members that\n" +

@@ -261,6 +261,7 @@ func (c *Core) inTurn(p *peer, quorum bool, voters []NodeID, act func()) {
 		return
 	}
 	if p.decideAt.IsZero() {
+		c.monitors.waiting = true
 		p.decideAt = c.now.Add(time.Duration(turn) * 2 * c.cfg.RetryFloor)
 	}
 	if !p.decideAt.After(c.now) {
@@ -271,6 +272,9 @@ func (c *Core) inTurn(p *peer, quorum bool, voters []NodeID, act func()) {
 
 // nextDecision is when it is our turn next, or an answer for another monitor is due; zero: nothing is.
 func (c *Core) nextDecision() (at time.Time) {
+	if !c.monitors.waiting {
+		return at
+	}
 	for _, p := range c.peers {
 		if !p.decideAt.IsZero() && (at.IsZero() || p.decideAt.Before(at)) {
 			at = p.decideAt
@@ -286,7 +290,10 @@ func (c *Core) nextDecision() (at time.Time) {
 
 // decide acts where it is our turn now.
 func (c *Core) decide() {
-	if at := c.nextDecision(); !at.IsZero() && !at.After(c.now) {
+	at := c.nextDecision()
+	c.monitors.waiting = !at.IsZero()
+	if c.monitors.waiting && !at.After(c.now) {
+		c.expireRelays()
 		c.deliberate()
 	}
 }

@@ -62,23 +62,25 @@ func forge(c *Core) {
 }
 
 func TestPlantedBugsOfTheDetectorAreFound(t *testing.T) {
+	simulate := func(bend func(*rules), alter func(*detectorCheck, Message) Message) func() {
+		return func() {
+			for seed := range uint64(60) {
+				playDetector(recorder{}, seed, bend, alter)
+			}
+		}
+	}
 	for _, tc := range []struct {
-		name  string
-		bend  func(*rules)
-		alter func(*detectorCheck, Message) Message
+		name string
+		run  func()
 	}{
-		{"a node that hears nobody accuses", func(r *rules) { r.answers = 0 }, nil},
-		{"monitors that are accused count", func(r *rules) { r.accusers = 1 << 30 }, nil},
-		{"a single vote convicts", func(r *rules) { r.votes, r.share = 1, 0 }, nil},
-		{"a node that was away goes on where it was", func(r *rules) { r.late = 1 << 60 }, nil},
-		{"a verdict holds for a new process", nil, renamed},
+		{"a node that hears nobody accuses", simulate(func(r *rules) { r.answers = 0 }, nil)},
+		{"a node that was away goes on where it was", simulate(func(r *rules) { r.late = 1 << 60 }, nil)},
+		{"monitors that are accused count", simulate(func(r *rules) { r.accusers = 1 << 30 }, nil)},
+		{"a single vote convicts", func() { badLink(recorder{}, func(r *rules) { r.votes, r.share = 1, 0 }) }},
+		{"a verdict holds for a new process", simulate(nil, renamed)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			found := complaintOf(func() {
-				for seed := range uint64(60) {
-					playDetector(recorder{}, seed, tc.bend, tc.alter)
-				}
-			})
+			found := complaintOf(tc.run)
 			if found == "" {
 				t.Fatal("went unnoticed")
 			}

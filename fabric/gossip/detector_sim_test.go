@@ -154,18 +154,9 @@ func (p *detectorPlayed) add(o detectorPlayed) {
 	p.Verdicts, p.Withdrawals, p.Alerts, p.Forgiven = p.Verdicts+o.Verdicts, p.Withdrawals+o.Withdrawals, p.Alerts+o.Alerts, p.Forgiven+o.Forgiven
 }
 
-// playDetector plays one seed.
-func playDetector(t complainer, seed uint64, bend func(*rules), alter func(*detectorCheck, Message) Message) (played detectorPlayed) {
+// standingDetectors is a cluster in which nothing is wrong but the links.
+func standingDetectors(t complainer, seed uint64, size int, link sim.Link, bend func(*rules), alter func(*detectorCheck, Message) Message) *detectorCheck {
 	t.Helper()
-	choose := rand.New(rand.NewPCG(seed, 79))
-	link := sim.Link{Latency: time.Duration(choose.IntN(2000)) * time.Microsecond, Jitter: time.Duration(choose.IntN(10_000)) * time.Microsecond}
-	size := 3 + choose.IntN(7)
-	if choose.IntN(3) == 0 {
-		size = 10 + choose.IntN(20)
-	}
-	if choose.IntN(2) == 0 {
-		link.Loss = choose.Float64() * 0.2
-	}
 	d := newDetectorCheck(t, seed, sim.Link{Latency: link.Latency, Jitter: link.Jitter})
 	d.bend = bend
 	if alter != nil {
@@ -185,6 +176,35 @@ func playDetector(t complainer, seed uint64, bend func(*rules), alter func(*dete
 	d.calm()
 	d.world.SetLink(link)
 	d.run(5 * time.Second)
+	return d
+}
+
+// badLink cuts one of three links, when the others lose a lot: now and then the third node cannot help either.
+func badLink(t complainer, bend func(*rules)) {
+	d := standingDetectors(t, 1, 3, sim.Link{Latency: time.Millisecond, Loss: 0.2}, bend, nil)
+	d.world.Cut(d.nodes[0].addr, d.nodes[1].addr)
+	d.world.Cut(d.nodes[1].addr, d.nodes[0].addr)
+	d.run(5 * time.Minute)
+	if alerts := d.nodes[0].core.Metrics().Alerts; alerts == 0 {
+		d.t.Fatal("not even an alert")
+	}
+}
+
+func TestOneVoteOfTwoConvictsNobody(t *testing.T) { badLink(t, nil) }
+
+// playDetector plays one seed.
+func playDetector(t complainer, seed uint64, bend func(*rules), alter func(*detectorCheck, Message) Message) (played detectorPlayed) {
+	t.Helper()
+	choose := rand.New(rand.NewPCG(seed, 79))
+	link := sim.Link{Latency: time.Duration(choose.IntN(2000)) * time.Microsecond, Jitter: time.Duration(choose.IntN(10_000)) * time.Microsecond}
+	size := 3 + choose.IntN(7)
+	if choose.IntN(3) == 0 {
+		size = 10 + choose.IntN(20)
+	}
+	if choose.IntN(2) == 0 {
+		link.Loss = choose.Float64() * 0.2
+	}
+	d := standingDetectors(t, seed, size, link, bend, alter)
 	for range 3 {
 		d.episode(choose, link.Loss, &played)
 	}

@@ -49,7 +49,7 @@ func (c *Core) receiveHelp(from Peer, packet Packet, asked help) {
 		return
 	}
 	r := relay{asker: asker, asked: asked, sequence: c.random.Uint64(), due: c.now.Add(c.ackTimeout())}
-	c.monitors.relays = append(c.monitors.relays, r)
+	c.monitors.relays, c.monitors.waiting = append(c.monitors.relays, r), true
 	c.metrics.ProbesSent++
 	c.send(m.Addr, 0, c.question(r.sequence))
 }

@@ -188,10 +188,12 @@ func (e Convicted) String() string {
 	if e.Refused {
 		reason = "refuses connections"
 	}
-	return fmt.Sprintf("verdict: a member is unreachable: %s, %d votes", reason, len(e.Voters))
+	return fmt.Sprintf("verdict: %x is unreachable: %s, %d votes", e.Member[:4], reason, len(e.Voters))
 }
 
-func (e Acquitted) String() string { return "verdict withdrawn: a member is reachable" }
+func (e Acquitted) String() string {
+	return fmt.Sprintf("verdict withdrawn: %x is reachable", e.Member[:4])
+}
 
 func (e Converged) String() string {
 	return fmt.Sprintf("rumor %d has converged: %d have it, %d missing%s", e.Rumor.Sequence, e.Count, len(e.Missing), caveat(e.Unequal))

@@ -111,6 +111,7 @@ type monitoring struct {
 
 	helpersAsked, helpersHeard int // in this round
 	relays                     []relay
+	waiting                    bool // perhaps a relay or a decision has a deadline
 	hearing                    hearing
 }
 
