@@ -134,7 +134,8 @@ func (k *checker) bounds(n *simNode) {
 	if len(c.gaps) > maxGaps || len(c.rumors.walks) > maxRumors || len(c.rumors.queue) > maxRumors || c.rumors.bytes > maxRumorBytes ||
 		len(c.outbox.late) > maxLate || len(c.outbox.heldBack) > maxHeldBack || c.gathers > maxGathers || len(c.joining.early) > maxEarly ||
 		len(c.joining.waiting) > maxWaiting || len(c.peers) > maxWatched || len(c.writes.graves) > MaxOwnKeys ||
-		len(c.entropy.open) > maxOpen || c.entropy.spent > paceBytes {
+		len(c.monitors.relays) > maxRelays || len(c.monitors.voted) > maxVoted || len(c.monitors.hearing.probers) > maxProbers ||
+		len(c.monitors.hearing.testimonies) > maxTestimonies || len(c.entropy.open) > maxOpen || c.entropy.spent > paceBytes {
 		k.cluster.t.Fatalf("seed %d: n%d is over a bound", k.cluster.seed, n.number)
 	}
 }
