@@ -63,6 +63,7 @@ func (c Config) complete() Config {
 	c.SlotsListen = cmp.Or(c.SlotsListen, DefaultSlotsListen)
 	c.SlotsEngine = cmp.Or(c.SlotsEngine, "auto")
 	c.FabricStrategy = cmp.Or(c.FabricStrategy, gossip.StrategyINR.String())
+	c.DownPolicy = cmp.Or(c.DownPolicy, gossip.DownMajority.String())
 	c.Version = cmp.Or(c.Version, Version().Version)
 	if c.ListenConfig == nil {
 		c.ListenConfig = &net.ListenConfig{}
@@ -99,6 +100,10 @@ func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
 	if err != nil {
 		return nil, err
 	}
+	kind, err := gossip.ParseDownKind(cfg.DownPolicy)
+	if err != nil {
+		return nil, err
+	}
 	open := cfg.Transport
 	if open == nil {
 		open = func(ctx context.Context) (transport.Transport, error) {
@@ -117,9 +122,12 @@ func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
 	}
 	return fabric.Start(ctx, fabric.Config{
 		FS: disk, Dir: cfg.Data, Transport: way,
-		Seeds: cfg.Seeds, Found: cfg.FirstSeed, InitialMembers: cfg.InitialMembers,
+		Seeds: cfg.Seeds, Resolve: cfg.Resolve, Found: cfg.FirstSeed, InitialMembers: cfg.InitialMembers,
 		Name: cfg.Name, Location: cfg.Location, Roles: cfg.Roles,
-		Gossip: gossip.Config{Strategy: strategy, Fanout: cfg.FabricFanout, ProbeInterval: cfg.ProbeInterval, ProbeMisses: cfg.ProbeMisses},
+		Gossip: gossip.Config{
+			Strategy: strategy, Fanout: cfg.FabricFanout, ProbeInterval: cfg.ProbeInterval, ProbeMisses: cfg.ProbeMisses,
+			DownPolicy: gossip.DownPolicy{Kind: kind, Quorum: cfg.DownQuorum, StableAfter: cfg.StableAfter},
+		},
 		Now:    cfg.Now, Rand: cfg.Seed, Logger: cfg.Logger,
 	})
 }
@@ -176,8 +184,9 @@ func (n *Node) stop() error {
 	return nil
 }
 
-// Leave says goodbye to the cluster and closes the node: the others take it out of the membership at once, instead of
-// waiting for it. What it alone holds is gone from the cluster.
+// Leave takes the node out of the cluster and closes it. It waits until the leader has let the node go and all that
+// count know that; at most until ctx ends, or some seconds: then the node just says that it ends. What it alone holds
+// is gone from the cluster.
 func (n *Node) Leave(ctx context.Context) error {
 	err := n.fabric.Leave(ctx)
 	if err != nil {
@@ -198,7 +207,8 @@ func (n *Node) Fabric() *fabric.Fabric { return n.fabric }
 // Slots are the node's services of the store; none if it does not run here. The slice is the caller's.
 func (n *Node) Slots() []*slots.Service { return append([]*slots.Service(nil), n.slots...) }
 
-// Failed is closed when the node must stop, because another process runs with its identity; Err then says so.
+// Failed is closed when the node must stop: another process runs with its identity, it was removed from its cluster,
+// or the cluster speaks a version that it does not. Err then says which.
 func (n *Node) Failed() <-chan struct{} { return n.fabric.Failed() }
 
 // Err is nil until Failed is closed.

@@ -1,7 +1,5 @@
 package gossip
 
-
-
 // A process that was removed must never come back, even out of the state of a node that was away for longer than
 // anybody remembers. Records of removals are part of the shared map for TombstoneLife; then all nodes drop them, with
 // the member's state, at the same full minute. From then on each node remembers the last maxGraves of them by itself.
@@ -81,7 +79,6 @@ func memberOfKey(key sharedKey) (NodeID, bool) {
 	id, err := ParseNodeID(string(key[len(admissionPrefix):]))
 	return id, err == nil
 }
-
 
 // holds reports whether there is state of the member.
 func (c *Core) holds(id NodeID) bool {
