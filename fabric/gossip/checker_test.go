@@ -7,11 +7,12 @@ type checker struct {
 	cluster *cluster
 	off     bool
 	seen    map[NodeID]map[NodeID]*owner // by replica and owner: what the replica had last
+	lives   *lives
 	written map[string]string            // by owner, generation, version and key: the value its owner had
 }
 
 func newChecker(c *cluster) *checker {
-	return &checker{cluster: c, seen: map[NodeID]map[NodeID]*owner{}, written: map[string]string{}}
+	return &checker{cluster: c, lives: newLives(c), seen: map[NodeID]map[NodeID]*owner{}, written: map[string]string{}}
 }
 
 // sent notes what owners say of themselves.
@@ -52,6 +53,7 @@ func (k *checker) see(n *simNode, e Event) {
 	}
 	t, v := k.cluster.t, changed.View
 	t.Helper()
+	k.lives.see(n, v)
 	if own, ok := v.owners.find(v.self); ok {
 		k.note(own.whole())
 	}
@@ -84,7 +86,7 @@ func (k *checker) see(n *simNode, e Event) {
 		t.Fatalf("seed %d: n%d: the root is not the hash of the state", k.cluster.seed, n.number)
 	}
 	for id := range before {
-		if after[id] == nil {
+		if after[id] == nil && !n.core.buried(id) {
 			t.Fatalf("seed %d: n%d forgot %v", k.cluster.seed, n.number, id)
 		}
 	}
@@ -126,7 +128,7 @@ func (k *checker) bounds(n *simNode) {
 	c := n.core
 	if len(c.gaps) > maxGaps || len(c.rumors.walks) > maxRumors || len(c.rumors.queue) > maxRumors || c.rumors.bytes > maxRumorBytes ||
 		len(c.outbox.late) > maxLate || len(c.outbox.heldBack) > maxHeldBack || c.gathers > maxGathers || len(c.joining.early) > maxEarly ||
-		len(c.joining.waiting) > maxWaiting || len(c.peers) > maxWatched || len(c.writes.graves) > MaxOwnKeys ||
+		len(c.graves) > maxGraves || len(c.joining.waiting) > maxWaiting || len(c.peers) > maxWatched || len(c.writes.graves) > MaxOwnKeys ||
 		len(c.entropy.open) > maxOpen || c.entropy.spent > paceBytes {
 		k.cluster.t.Fatalf("seed %d: n%d is over a bound", k.cluster.seed, n.number)
 	}

@@ -92,9 +92,9 @@ func (c *Core) unstick() {
 // decisions are the records to be written, those that end a life first.
 func (c *Core) decisions() (list []decision) {
 	last := uint64(0)
-	add := func(o *owner, status Status, upNumber uint64, weak bool) {
-		list = append(list, decision{o.id, process{o.about.addr, o.about.boot}, admission{
-			status: status, upNumber: upNumber, generation: o.generation, weak: weak, based: c.view.agreed,
+	add := func(m Member, status Status) {
+		list = append(list, decision{m.ID, process{m.Addr, m.Boot}, admission{
+			status: status, upNumber: m.UpNumber, generation: m.Generation, weak: m.Weak, based: c.view.agreed,
 		}})
 	}
 	for o := range c.owners.all() {
@@ -102,8 +102,9 @@ func (c *Core) decisions() (list []decision) {
 		if a != nil {
 			last = max(last, a.upNumber)
 		}
-		if o.about != nil && o.about.phase == phaseGone && !a.ends(o.generation, StatusRemoved) {
-			add(o, StatusRemoved, 0, false)
+		if o.about != nil && o.about.phase == phaseGone && !a.over(o.generation) {
+			add(memberOf(o, a), StatusRemoved)
+			list[len(list)-1].record.based = 0 // it rests on the member's own word
 		}
 	}
 	for i := range c.view.members {
@@ -114,18 +115,18 @@ func (c *Core) decisions() (list []decision) {
 		}
 		switch {
 		case m.Status == StatusLeaving && m.Reachable:
-			add(o, StatusExiting, m.UpNumber, m.Weak)
+			add(*m, StatusExiting)
 		case m.Status == StatusExiting && (o.about.phase == phaseExited || !m.Reachable):
-			add(o, StatusRemoved, m.UpNumber, m.Weak)
+			add(*m, StatusRemoved)
 		case m.Status == StatusDown && (o.about.phase != phaseHere || m.UpNumber == 0 && !m.Weak):
-			add(o, StatusRemoved, m.UpNumber, m.Weak) // it wanted to go, or never was in
+			add(*m, StatusRemoved) // it wanted to go, or never was in
 		}
 	}
 	for i := range c.view.members {
-		m := &c.view.members[i]
-		if o, ok := c.owners.find(m.ID); ok && m.Reachable && (m.Status == StatusJoining || m.Status == StatusUp && m.Weak) {
+		if m := c.view.members[i]; m.Reachable && (m.Status == StatusJoining || m.Status == StatusUp && m.Weak) {
 			last++
-			add(o, StatusUp, last, false)
+			m.UpNumber, m.Weak = last, false
+			add(m, StatusUp)
 		}
 	}
 	return list

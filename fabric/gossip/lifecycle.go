@@ -95,18 +95,21 @@ func recordOrder(a, b *admission) int {
 	return cmp.Or(cmp.Compare(a.generation, b.generation), cmp.Compare(a.rank(), b.rank()), cmp.Compare(b.upNumber, a.upNumber))
 }
 
-// ends reports whether the record ends the life of a process.
-func (a *admission) ends(generation uint64, status Status) bool {
-	return a != nil && a.status == status && generation <= a.generation
+// over reports whether the record says all there is to say about a process that has ended.
+func (a *admission) over(generation uint64) bool {
+	return a != nil && (a.generation > generation || a.generation == generation && a.status == StatusRemoved)
 }
 
-// statusOf derives a member's status from its own state and its record.
+// statusOf derives a member's status from its own state and its record. A record may come before the state of the
+// process that it is about.
 func statusOf(o *owner, a *admission) Status {
 	leaving := o.about.phase == phaseLeaving || o.about.phase == phaseExited
 	switch {
+	case a != nil && a.generation > o.generation:
+		return a.status
 	case o.about.phase == phaseGone:
 		return StatusRemoved
-	case a != nil && a.status != StatusUp && o.generation <= a.generation:
+	case a != nil && a.status != StatusUp && a.generation == o.generation:
 		return a.status
 	case leaving:
 		return StatusLeaving
@@ -124,7 +127,7 @@ func memberOf(o *owner, a *admission) Member {
 		Addr: o.about.addr, Name: o.about.name, Location: o.about.location, Roles: o.about.roles,
 	}
 	if a != nil && (a.status == StatusUp || o.generation <= a.generation) {
-		m.UpNumber, m.Weak = a.upNumber, a.weak
+		m.UpNumber, m.Weak, m.Generation = a.upNumber, a.weak, max(a.generation, o.generation)
 	}
 	return m
 }
@@ -202,7 +205,7 @@ func (c *Core) end(last Event) {
 // follow does what this node's own record demands of it.
 func (c *Core) follow() {
 	a := c.admissionOf(c.cfg.ID)
-	if c.left || a == nil || a.generation < c.generation {
+	if c.left || a == nil || a.generation != c.generation {
 		return
 	}
 	switch {
