@@ -8,7 +8,7 @@ type checker struct {
 	off     bool
 	seen    map[NodeID]map[NodeID]*owner // by replica and owner: what the replica had last
 	lives   *lives
-	written map[string]string            // by owner, generation, version and key: the value its owner had
+	written map[string]string // by owner, generation, version and key: the value its owner had
 }
 
 func newChecker(c *cluster) *checker {

@@ -11,7 +11,7 @@ import (
 func removedForLong(t complainer, tamper func(*cluster)) {
 	t.Helper()
 	c := newCluster(t, 1, calm)
-	c.config = Config{ProbeInterval: 3 * time.Minute, ExchangeInterval: 3 * time.Minute}
+	c.config = Config{ProbeInterval: 3 * time.Minute, ExchangeInterval: 3 * time.Minute, JoinRetry: time.Minute}
 	c.form(4)
 	c.converge(time.Second)
 	c.partition(3)

@@ -158,8 +158,12 @@ func TestClustersNeverMix(t *testing.T) {
 // TestOnlyOneSideGoesOn tries every policy on every partition of up to six members into two sides.
 func TestOnlyOneSideGoesOn(t *testing.T) {
 	policies := []DownPolicy{
-		{Kind: DownMajority}, {Kind: DownOldest}, {Kind: DownStaticQuorum, Quorum: 1}, {Kind: DownStaticQuorum, Quorum: 2},
-		{Kind: DownStaticQuorum, Quorum: 3}, {Kind: DownStaticQuorum, Quorum: 4},
+		{Kind: DownMajority},
+		{Kind: DownOldest},
+		{Kind: DownStaticQuorum, Quorum: 1},
+		{Kind: DownStaticQuorum, Quorum: 2},
+		{Kind: DownStaticQuorum, Quorum: 3},
+		{Kind: DownStaticQuorum, Quorum: 4},
 	}
 	for size := 2; size <= 6; size++ {
 		for sides := 1; sides < 1<<size-1; sides++ {

@@ -75,7 +75,8 @@ func TestRecordsAreOrdered(t *testing.T) {
 
 func TestRecordsSurviveTheirEncoding(t *testing.T) {
 	for _, a := range []admission{
-		{status: StatusUp, upNumber: 7, generation: 9, based: 11}, {status: StatusUp, weak: true, generation: 1},
+		{status: StatusUp, upNumber: 7, generation: 9, based: 11},
+		{status: StatusUp, weak: true, generation: 1},
 		{status: StatusRemoved, upNumber: 1, generation: 1 << 40},
 	} {
 		if got := decodeAdmission(a.encode()); got == nil || *got != a {
