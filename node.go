@@ -128,7 +128,7 @@ func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
 			Strategy: strategy, Fanout: cfg.FabricFanout, ProbeInterval: cfg.ProbeInterval, ProbeMisses: cfg.ProbeMisses,
 			DownPolicy: gossip.DownPolicy{Kind: kind, Quorum: cfg.DownQuorum, StableAfter: cfg.StableAfter},
 		},
-		Now:    cfg.Now, Rand: cfg.Seed, Logger: cfg.Logger,
+		Now: cfg.Now, Rand: cfg.Seed, Logger: cfg.Logger,
 	})
 }
 
@@ -194,6 +194,36 @@ func (n *Node) Leave(ctx context.Context) error {
 	}
 	return errors.Join(err, n.Close())
 }
+
+// Forget removes a member that is down or cannot be reached from the cluster, for good; id is 32 hexadecimal digits. What
+// it owned is nobody's then, and its process, if there is one, stops when it hears of it.
+func (n *Node) Forget(ctx context.Context, id string) error {
+	return n.dispose(ctx, "forget", id, n.fabric.Forget)
+}
+
+// Down takes a member that cannot be reached for down, as the down policy would after a while: the others decide
+// without it, and it joins again by itself when it comes back.
+func (n *Node) Down(ctx context.Context, id string) error {
+	return n.dispose(ctx, "down", id, n.fabric.Down)
+}
+
+func (n *Node) dispose(ctx context.Context, what, id string, do func(context.Context, gossip.NodeID) error) error {
+	member, err := gossip.ParseNodeID(id)
+	if err == nil {
+		err = do(ctx, member)
+	}
+	switch {
+	case errors.Is(err, gossip.ErrReachable):
+		return fmt.Errorf("egal: %s: %w\nhint: a member that answers leaves by itself: egal node leave", what, err)
+	case err != nil:
+		return fmt.Errorf("egal: %s: %w", what, err)
+	}
+	return nil
+}
+
+// Cause is what keeps this node out of its cluster, or the cluster from admitting and removing members, in a sentence
+// without its end; empty: nothing does.
+func (n *Node) Cause() string { return n.fabric.Condition().Cause(n.fabric.View()) }
 
 // ID is the node's identity, 32 hexadecimal digits, made once with its data directory.
 func (n *Node) ID() string { return n.fabric.ID().String() }
