@@ -61,6 +61,10 @@ func (c *Core) join(seeds []Peer) {
 
 // ask asks the seeds, and members known from a snapshot, for the cluster's state.
 func (c *Core) ask() {
+	if c.isLast() {
+		c.arrive()
+		return
+	}
 	targets := slices.Clone(c.joining.seeds)
 	if members := c.view.members; !c.cluster.IsZero() {
 		for range min(len(members), maxAsked) {
@@ -77,6 +81,13 @@ func (c *Core) ask() {
 	c.joining.source = NodeID{}
 	c.joining.backoff = min(max(2*c.joining.backoff, firstRetry), c.cfg.JoinRetry)
 	c.joining.at = c.now.Add(c.joining.backoff/2 + c.spread(c.joining.backoff/2))
+}
+
+// isLast reports whether this node comes back into a cluster in which nobody else counts: there is nothing to learn.
+func (c *Core) isLast() bool {
+	self, ok := c.view.Member(c.cfg.ID)
+	required, blockers := c.required()
+	return c.restored && !c.synced && ok && self.counts() && len(required)+len(blockers) == 0
 }
 
 // arrive tells everybody that we are here, and answers who asked us too early.

@@ -38,15 +38,17 @@ type simNode struct {
 
 // cluster is a simulated cluster with checkers that look at every event.
 type cluster struct {
-	t       complainer
-	world   *world
-	config  Config // timers for everybody
-	nodes   []*simNode
-	seed    uint64
-	sends   map[string]int // packets by first word
-	events  func(n *simNode, e Event)
-	checker *checker
-	alter   func(Message) Message // a planted bug
+	t      complainer
+	world  *world
+	config Config // timers for everybody
+	nodes  []*simNode
+	seed   uint64
+	// operated tells that members were taken for down, or removed, by request.
+	operated bool
+	sends    map[string]int // packets by first word
+	events   func(n *simNode, e Event)
+	checker  *checker
+	alter    func(Message) Message // a planted bug
 }
 
 // complainer is what checkers complain to: a test, or one that expects complaints.
