@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -95,7 +96,7 @@ func TestAFullMapKeepsNobodyOut(t *testing.T) {
 			t.Fatal(i, err)
 		}
 	}
-	if err := core.writeShared("one too many", nil, false); err != ErrFull {
+	if err := core.writeShared("one too many", nil, false); !errors.Is(err, ErrFull) {
 		t.Fatal(err)
 	}
 	c.run(time.Second)
@@ -112,7 +113,7 @@ func TestAFullMapKeepsNobodyOut(t *testing.T) {
 	c.start(3, nil)
 	c.tell(c.nodes[2], Join{Seeds: []Peer{c.nodes[0].addr}})
 	c.run(3 * time.Second)
-	if len(refused) != 1 || refused[0].Member != nodeID(3) || refused[0].Err != ErrFull {
+	if len(refused) != 1 || refused[0].Member != nodeID(3) || !errors.Is(refused[0].Err, ErrFull) {
 		t.Fatal(refused)
 	}
 	if b, ok := core.View().Blockage(); !ok || b.Cause != CauseFull {

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -218,7 +219,7 @@ func TestReservedKeysAreTheClusters(t *testing.T) {
 		c.tell(c.nodes[0], m)
 	}
 	c.run(time.Second)
-	if len(refused) != 4 || slices.ContainsFunc(refused, func(r Refused) bool { return r.Err != ErrReserved }) {
+	if len(refused) != 4 || slices.ContainsFunc(refused, func(r Refused) bool { return !errors.Is(r.Err, ErrReserved) }) {
 		t.Fatal(refused)
 	}
 }
