@@ -54,10 +54,13 @@ type Config struct {
 	// Structures are those that run on this node; empty: all there are.
 	Structures []string
 
-	// Seeds are host:port of the fabric of nodes to join by; this node may be among them. Without seeds the node founds
-	// a cluster of its own.
+	// Seeds are host:port of the fabric of nodes to join by, the same list for all nodes, or dns://host:port for all
+	// nodes that a name stands for; this node may be among them. The first one founds the cluster when no other seed is
+	// in one. Without seeds the node founds a cluster of its own.
 	Seeds []string
-	// FirstSeed makes this node the one that founds the cluster when no other seed is in one.
+	// Resolve looks up names of seeds; nil is the machine's resolver.
+	Resolve fabric.Resolver
+	// FirstSeed makes this node the first seed although its address does not show that.
 	FirstSeed bool
 	// InitialMembers is how many members the cluster is planned to begin with: slots are placed, and Ready reports,
 	// once so many are up. 0 means 1, and no plan.
@@ -73,6 +76,13 @@ type Config struct {
 	ProbeInterval time.Duration
 	// ProbeMisses is how many probes in a row go unanswered until a member is unreachable; 0: the fabric's default.
 	ProbeMisses int
+	// DownPolicy decides, in a cluster that this node founds, which side of a partition goes on without members that
+	// stay unreachable: "majority" (or empty), "static-quorum" of at least DownQuorum members, or "oldest".
+	DownPolicy string
+	// DownQuorum belongs to the policy "static-quorum".
+	DownQuorum int
+	// StableAfter is how long the same members must have been unreachable before the policy is asked; 0: ten seconds.
+	StableAfter time.Duration
 	// Transport opens the way to other nodes, instead of UDP and TCP on FabricListen.
 	Transport func(ctx context.Context) (transport.Transport, error)
 	// Insecure lets the node listen beyond loopback although nothing is encrypted and nobody has to log in.
@@ -141,7 +151,7 @@ func (c Config) Validate() error {
 		if seed == "" {
 			fault("seeds: an empty one")
 		}
-		address("seeds", seed)
+		address("seeds", strings.TrimPrefix(seed, "dns://"))
 	}
 	bounded("initial members", c.InitialMembers, maxInitialMembers)
 	address("fabric listen", c.FabricListen)
@@ -153,6 +163,15 @@ func (c Config) Validate() error {
 	bounded("fanout", c.FabricFanout, maxFanout)
 	if _, err := gossip.ParseStrategy(cmp.Or(c.FabricStrategy, gossip.StrategyINR.String())); err != nil {
 		fault("fabric strategy %q: want inr, literal or push", c.FabricStrategy)
+	}
+	if _, err := gossip.ParseDownKind(cmp.Or(c.DownPolicy, gossip.DownMajority.String())); err != nil {
+		fault("down policy %q: want majority, static-quorum or oldest", c.DownPolicy)
+	}
+	if quorum := c.DownPolicy == gossip.DownStaticQuorum.String(); quorum != (c.DownQuorum > 0) || c.DownQuorum < 0 {
+		fault("down quorum %d with the policy %q\nhint: a quorum of at least 1 belongs to static-quorum, and to nothing else", c.DownQuorum, c.DownPolicy)
+	}
+	if c.StableAfter != 0 && c.StableAfter < time.Second {
+		fault("stable after %v: want 1 s or more", c.StableAfter)
 	}
 	if c.ProbeInterval < 0 || c.ProbeMisses < 0 || c.MaxClients < 0 {
 		fault("probe interval, probe misses and max clients are not negative")

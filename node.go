@@ -63,6 +63,7 @@ func (c Config) complete() Config {
 	c.SlotsListen = cmp.Or(c.SlotsListen, DefaultSlotsListen)
 	c.SlotsEngine = cmp.Or(c.SlotsEngine, "auto")
 	c.FabricStrategy = cmp.Or(c.FabricStrategy, gossip.StrategyINR.String())
+	c.DownPolicy = cmp.Or(c.DownPolicy, gossip.DownMajority.String())
 	c.Version = cmp.Or(c.Version, Version().Version)
 	if c.ListenConfig == nil {
 		c.ListenConfig = &net.ListenConfig{}
@@ -99,6 +100,10 @@ func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
 	if err != nil {
 		return nil, err
 	}
+	kind, err := gossip.ParseDownKind(cfg.DownPolicy)
+	if err != nil {
+		return nil, err
+	}
 	open := cfg.Transport
 	if open == nil {
 		open = func(ctx context.Context) (transport.Transport, error) {
@@ -117,10 +122,13 @@ func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
 	}
 	return fabric.Start(ctx, fabric.Config{
 		FS: disk, Dir: cfg.Data, Transport: way,
-		Seeds: cfg.Seeds, Found: cfg.FirstSeed, InitialMembers: cfg.InitialMembers,
+		Seeds: cfg.Seeds, Resolve: cfg.Resolve, Found: cfg.FirstSeed, InitialMembers: cfg.InitialMembers,
 		Name: cfg.Name, Location: cfg.Location, Roles: cfg.Roles,
-		Gossip: gossip.Config{Strategy: strategy, Fanout: cfg.FabricFanout, ProbeInterval: cfg.ProbeInterval, ProbeMisses: cfg.ProbeMisses},
-		Now:    cfg.Now, Rand: cfg.Seed, Logger: cfg.Logger,
+		Gossip: gossip.Config{
+			Strategy: strategy, Fanout: cfg.FabricFanout, ProbeInterval: cfg.ProbeInterval, ProbeMisses: cfg.ProbeMisses,
+			DownPolicy: gossip.DownPolicy{Kind: kind, Quorum: cfg.DownQuorum, StableAfter: cfg.StableAfter},
+		},
+		Now: cfg.Now, Rand: cfg.Seed, Logger: cfg.Logger,
 	})
 }
 
@@ -176,8 +184,9 @@ func (n *Node) stop() error {
 	return nil
 }
 
-// Leave says goodbye to the cluster and closes the node: the others take it out of the membership at once, instead of
-// waiting for it. What it alone holds is gone from the cluster.
+// Leave takes the node out of the cluster and closes it. It waits until the leader has let the node go and all that
+// count know that; at most until ctx ends, or some seconds: then the node just says that it ends. What it alone holds
+// is gone from the cluster.
 func (n *Node) Leave(ctx context.Context) error {
 	err := n.fabric.Leave(ctx)
 	if err != nil {
@@ -185,6 +194,36 @@ func (n *Node) Leave(ctx context.Context) error {
 	}
 	return errors.Join(err, n.Close())
 }
+
+// Forget removes a member that is down or cannot be reached from the cluster, for good; id is 32 hexadecimal digits. What
+// it owned is nobody's then, and its process, if there is one, stops when it hears of it.
+func (n *Node) Forget(ctx context.Context, id string) error {
+	return n.dispose(ctx, "forget", id, n.fabric.Forget)
+}
+
+// Down takes a member that cannot be reached for down, as the down policy would after a while: the others decide
+// without it, and it joins again by itself when it comes back.
+func (n *Node) Down(ctx context.Context, id string) error {
+	return n.dispose(ctx, "down", id, n.fabric.Down)
+}
+
+func (n *Node) dispose(ctx context.Context, what, id string, do func(context.Context, gossip.NodeID) error) error {
+	member, err := gossip.ParseNodeID(id)
+	if err == nil {
+		err = do(ctx, member)
+	}
+	switch {
+	case errors.Is(err, gossip.ErrReachable):
+		return fmt.Errorf("egal: %s: %w\nhint: a member that answers leaves by itself: egal node leave", what, err)
+	case err != nil:
+		return fmt.Errorf("egal: %s: %w", what, err)
+	}
+	return nil
+}
+
+// Cause is what keeps this node out of its cluster, or the cluster from admitting and removing members, in a sentence
+// without its end; empty: nothing does.
+func (n *Node) Cause() string { return n.fabric.Condition().Cause(n.fabric.View()) }
 
 // ID is the node's identity, 32 hexadecimal digits, made once with its data directory.
 func (n *Node) ID() string { return n.fabric.ID().String() }
@@ -198,7 +237,8 @@ func (n *Node) Fabric() *fabric.Fabric { return n.fabric }
 // Slots are the node's services of the store; none if it does not run here. The slice is the caller's.
 func (n *Node) Slots() []*slots.Service { return append([]*slots.Service(nil), n.slots...) }
 
-// Failed is closed when the node must stop, because another process runs with its identity; Err then says so.
+// Failed is closed when the node must stop: another process runs with its identity, it was removed from its cluster,
+// or the cluster speaks a version that it does not. Err then says which.
 func (n *Node) Failed() <-chan struct{} { return n.fabric.Failed() }
 
 // Err is nil until Failed is closed.

@@ -18,8 +18,8 @@
 // # Life
 //
 // [Start] returns once the identity is durable; the node then joins by any of its seeds, or founds (the rules stand at
-// the top of founding.go). [Fabric.Close] is an abrupt stop, as if the process had died; [Fabric.Leave] before it is
-// the goodbye. A node that was in a cluster never founds and never enters another one.
+// the top of founding.go). [Fabric.Close] is an abrupt stop, as if the process had died; [Fabric.Leave] before it takes
+// the node out of the cluster. [Fabric.Down] and [Fabric.Forget] are for operators, [Fabric.Condition] says what is wrong. A node that was in a cluster never founds and never enters another one.
 //
 // # Concurrency
 //
@@ -29,8 +29,10 @@
 //
 // # Events in the log
 //
-// fabric_founded, fabric_joined, fabric_join_refused, fabric_superseded, fabric_snapshot_failed, seed_unresolved,
-// member_up, member_restarted, member_unreachable, member_reachable, member_left.
+// fabric_founded, fabric_not_founded, fabric_waiting, fabric_joined, fabric_join_refused, fabric_left, fabric_downed,
+// fabric_outvoted, fabric_leader_refused, fabric_policy_ignored, fabric_superseded, fabric_forgotten, fabric_incompatible,
+// fabric_snapshot_failed, seed_unresolved, member_up, member_restarted, member_unreachable, member_reachable, member_down,
+// member_leaving, member_left.
 //
 // # Limits
 //

@@ -62,10 +62,9 @@ func (f *Fabric) notify(event gossip.Event) {
 	case gossip.Refused:
 		f.refusal = e.Err
 	case gossip.Superseded:
-		f.fail.Do(func() {
-			f.failure = ErrSuperseded
-			close(f.failed)
-		})
+		f.mustStop(ErrSuperseded)
+	default:
+		f.lived(event)
 	}
 }
 

@@ -35,7 +35,12 @@ type Fabric struct {
 	closeErr  error
 	failed    chan struct{}
 	fail      sync.Once
-	failure   error // set before failed is closed
+	failure   error         // set before failed is closed
+	ended     chan struct{} // closed by Close
+	left      chan struct{} // closed when the node is out of the cluster
+	leaving   sync.Once
+	notices   chan gossip.Event // for observe; more than fit are not logged
+	condition condition
 
 	encoded  []byte // scratch of send, owned by the loop's goroutine
 	refusal  error  // of the write in progress, owned by the loop's goroutine
@@ -70,6 +75,9 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	if config.Resolve == nil {
+		config.Resolve = systemResolver
+	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -77,7 +85,10 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Fabric{config: config, home: h, transport: config.Transport, logger: config.Logger, failed: make(chan struct{})}
+	f := &Fabric{
+		config: config, home: h, transport: config.Transport, logger: config.Logger, failed: make(chan struct{}),
+		ended: make(chan struct{}), left: make(chan struct{}), notices: make(chan gossip.Event, maxNotices),
+	}
 	if err := f.begin(); err != nil { //nolint:contextcheck // what it starts outlives Start
 		return nil, errors.Join(err, h.lock.Close())
 	}
@@ -92,9 +103,10 @@ func (f *Fabric) begin() error {
 		return err
 	}
 	f.founding = newFounding(f.config.Seeds, f.Addr())
+	f.founding.may = f.mayFound()
 	alone := f.foundsAtOnce()
 	if alone && f.home.identity.cluster.IsZero() {
-		f.home.identity.cluster = newClusterID(random)
+		f.home.identity.cluster, f.home.identity.founding = newClusterID(random), true
 	}
 	if err := f.home.begin(now, random); err != nil {
 		return err
@@ -109,7 +121,7 @@ func (f *Fabric) begin() error {
 	gossiping.Seed = random.Uint64()
 	gossiping.Addr = f.Addr()
 	gossiping.Name, gossiping.Location, gossiping.Roles = f.config.Name, f.config.Location, f.config.Roles
-	if gossiping.View == nil && !alone {
+	if gossiping.View == nil {
 		gossiping.Snapshot = snapshot
 	}
 	if f.core, err = gossip.New(gossiping, now); err != nil {
@@ -138,7 +150,7 @@ func (f *Fabric) startingState() (*gossip.Snapshot, error) {
 	case snapshot != nil && snapshot.Cluster() != i.cluster:
 		return nil, fmt.Errorf("%s belongs to cluster %s, the node to %s\nhint: delete this file; the node then learns the members from its seeds",
 			f.home.snapshotPath(), snapshot.Cluster(), i.cluster)
-	case snapshot != nil || i.cluster.IsZero():
+	case snapshot != nil || i.cluster.IsZero() || i.founding:
 		return snapshot, nil
 	}
 	return gossip.DecodeSnapshot(gossip.EncodeSnapshot(gossip.NewView(gossip.Contents{Self: i.node, Cluster: i.cluster})))
@@ -230,19 +242,11 @@ func (f *Fabric) Err() error {
 	}
 }
 
-// Leave says goodbye: the others remove this node as soon as they hear it. Close comes after it.
-func (f *Fabric) Leave(ctx context.Context) error {
-	err := f.loop.Request(ctx, f.Addr(), gossip.Leave{}, func() { f.publish(f.core.View()) })
-	if err != nil {
-		return fmt.Errorf("fabric: leave: %w", err)
-	}
-	return nil
-}
-
 // Close stops at once and without a goodbye, as if the process had died, but for a last snapshot of the view. It
 // waits for every goroutine, and releases the data directory.
 func (f *Fabric) Close() error {
 	f.closing.Do(func() {
+		close(f.ended)
 		f.stop()
 		err := f.transport.Close()
 		_ = f.loop.Inspect(context.Background(), func() { f.remember() }) // after a failure there is nothing to remember

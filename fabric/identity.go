@@ -11,6 +11,7 @@ import (
 	mathrand "math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/egalcluster/egal/fabric/gossip"
@@ -39,6 +40,7 @@ type identity struct {
 	cluster    gossip.ClusterID // zero: never in one
 	generation uint64           // of the newest start; never decreases
 	directory  string           // where the directory was at that start
+	founding   bool             // this node founds the cluster, or has, and has not saved its members yet
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -51,6 +53,9 @@ func (i identity) encode() []byte {
 	}
 	body := fmt.Sprintf("%sversion: %d\nnode: %s\ncluster: %s\ngeneration: %d\ndirectory: %q\n",
 		identityHeader, identityVersion, i.node, cluster, i.generation, i.directory)
+	if i.founding {
+		body += "founding: true\n"
+	}
 	return fmt.Appendf(nil, "%schecksum: %08x\n", body, crc32.Checksum([]byte(body), castagnoli))
 }
 
@@ -88,6 +93,7 @@ func decodeIdentity(content []byte) (identity, error) {
 	}
 	i.generation, generationErr = strconv.ParseUint(fields["generation"], 10, 64)
 	i.directory, directoryErr = strconv.Unquote(fields["directory"])
+	i.founding = fields["founding"] == "true"
 	return i, errors.Join(nodeErr, clusterErr, generationErr, directoryErr)
 }
 
@@ -96,6 +102,7 @@ type home struct {
 	fs       durable.FS
 	dir      string
 	lock     io.Closer
+	mu       sync.Mutex // guards identity once the node runs; held over its file, which nothing else waits for
 	identity identity
 	fresh    bool             // the directory had no identity before
 	snapshot *gossip.Snapshot // nil: none
@@ -203,6 +210,29 @@ func (h *home) begin(now time.Time, random *mathrand.Rand) error {
 	if h.identity.directory, err = h.place(); err != nil {
 		return err
 	}
+	return h.save()
+}
+
+// setFounding notes, before the node founds a cluster, that it does.
+func (h *home) setFounding(cluster gossip.ClusterID) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.identity.cluster, h.identity.founding = cluster, true
+	return h.save()
+}
+
+// belongs notes what a saved view says of this node: its cluster, and the generation that it has there.
+func (h *home) belongs(view *gossip.View) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	generation := h.identity.generation
+	if self, ok := view.Member(view.Self()); ok {
+		generation = max(generation, self.Generation)
+	}
+	if h.identity.cluster == view.Cluster() && h.identity.generation == generation && !h.identity.founding {
+		return nil
+	}
+	h.identity.cluster, h.identity.generation, h.identity.founding = view.Cluster(), generation, false
 	return h.save()
 }
 

@@ -34,6 +34,7 @@ type Status struct {
 	Summary string   `json:"summary"`
 	Next    string   `json:"next"` // a command to go on with
 	Ready   bool     `json:"ready"`
+	Cause   string   `json:"cause"` // what keeps the node out, or the cluster from deciding; empty: nothing
 	Leader  string   `json:"leader"`
 	Members []Member `json:"members"`
 	Slots   Slots    `json:"slots"`
@@ -55,6 +56,7 @@ type Member struct {
 	// Incarnation grows with each start of the node, UpNumber is the order of admission.
 	Incarnation uint64   `json:"incarnation"`
 	UpNumber    uint64   `json:"up_number"`
+	Weak        bool     `json:"weak"` // up, but without a number and a vote until the cluster can decide again
 	Slots       int      `json:"slots"`
 	Owns        float64  `json:"owns"` // share of all slots, 0 to 1
 	Ranges      []string `json:"ranges"`
@@ -72,7 +74,7 @@ type Slots struct {
 func StatusOf(n *egal.Node) Status {
 	view := n.Fabric().View()
 	s := Status{
-		Schema: Schema, Node: n.ID(), Ready: true, State: fmt.Sprintf("%016x", view.Root()),
+		Schema: Schema, Node: n.ID(), Ready: true, Cause: n.Cause(), State: fmt.Sprintf("%016x", view.Root()),
 		Members: membersOf(n), Slots: Slots{Total: slotTotal},
 	}
 	if view.Cluster() != (gossip.ClusterID{}) {
@@ -89,6 +91,7 @@ func StatusOf(n *egal.Node) Status {
 		s.Slots.Assigned, s.Slots.Served = table.Assigned(), table.ServedSlots()
 	}
 	s.judge(n.Config().InitialMembers, len(n.Slots()) > 0)
+	s.explain()
 	return s
 }
 
@@ -100,7 +103,7 @@ func membersOf(n *egal.Node) []Member {
 		members = append(members, Member{
 			ID: m.ID.String(), Name: cmp.Or(m.Name, m.ID.String()[:8]), Fabric: m.Addr.String(), State: m.Status.String(),
 			Reachable: m.Reachable, Self: m.ID == view.Self(), Leader: m.ID == leader, Location: m.Location,
-			Roles: append([]string{}, m.Roles...), Incarnation: m.Generation, UpNumber: m.UpNumber, Ranges: []string{},
+			Roles: append([]string{}, m.Roles...), Incarnation: m.Generation, UpNumber: m.UpNumber, Weak: m.Weak, Ranges: []string{},
 		})
 	}
 	for _, service := range n.Slots() {
@@ -163,6 +166,17 @@ func (s *Status) judge(planned int, store bool) {
 		}
 		s.Next = clientCommand(client)
 	}
+}
+
+// explain puts the cause into the summary of what is not healthy because of it.
+func (s *Status) explain() {
+	if s.Cause == "" {
+		return
+	}
+	if s.Verdict == VerdictHealthy {
+		s.Verdict, s.Next = VerdictDegraded, "egal status"
+	}
+	s.Summary += "; " + s.Cause
 }
 
 func clientCommand(address string) string {

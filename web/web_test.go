@@ -248,6 +248,7 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"in no cluster", Status{}, 0, VerdictStarting, "the node is in no cluster and asks its seeds"},
 		{"all is well", Status{Cluster: "x", Members: []Member{up}, Slots: Slots{1, 1, 1}}, 1, VerdictHealthy, "1 member up, all 1 slots served"},
+		{"the leader is stuck", Status{Cluster: "x", Members: []Member{up}, Slots: Slots{1, 1, 1}, Cause: "members wait for the leader"}, 1, VerdictDegraded, "1 member up, all 1 slots served; members wait for the leader"},
 		{"one is joining", Status{Cluster: "x", Members: []Member{up, joining}, Slots: Slots{2, 2, 2}}, 2, VerdictStarting, "1 of 2 planned members up"},
 		{"one is away", Status{Cluster: "x", Members: []Member{up, away}, Slots: Slots{2, 2, 1}}, 2, VerdictDegraded, "c unreachable, 1 member up, 1 of 2 slots not served"},
 		{"slots have no owner", Status{Cluster: "x", Members: []Member{up, up}, Slots: Slots{2, 1, 1}}, 2, VerdictDegraded, "2 members up, 1 of 2 slots not served"},
@@ -256,6 +257,7 @@ func TestVerdicts(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := test.status
 			s.judge(test.planned, true)
+			s.explain()
 			if s.Verdict != test.verdict || s.Summary != test.summary || s.Next == "" {
 				t.Errorf("got %s: %s; next: %s", s.Verdict, s.Summary, s.Next)
 			}

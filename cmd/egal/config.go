@@ -88,12 +88,12 @@ func settingFlags(flags *pflag.FlagSet) {
 
 // nodeConfig turns settings into what egal.Start takes.
 func nodeConfig(v *settings.Values) egal.Config {
-	seeds, listen := v.List("fabric.seeds"), v.String("fabric.listen")
 	return egal.Config{
 		Data: v.String("data"), Name: v.String("name"), Location: v.String("location"), Roles: v.List("roles"),
 		Structures: v.List("structures"), Insecure: v.Bool("insecure"),
-		Seeds: seeds, FirstSeed: len(seeds) > 0 && seeds[0] == listen, InitialMembers: v.Int("fabric.initial_members"),
-		FabricListen: listen, FabricFanout: v.Int("fabric.fanout"), ProbeInterval: v.Duration("fabric.probe_interval"),
+		Seeds: v.List("fabric.seeds"), InitialMembers: v.Int("fabric.initial_members"), DownPolicy: v.String("fabric.down_policy"),
+		DownQuorum: v.Int("fabric.down_quorum"), StableAfter: v.Duration("fabric.stable_after"),
+		FabricListen: v.String("fabric.listen"), FabricFanout: v.Int("fabric.fanout"), ProbeInterval: v.Duration("fabric.probe_interval"),
 		ProbeMisses: v.Int("fabric.probe_misses"), SlotsListen: v.String("slots.listen"), SlotsAnnounce: v.String("slots.announce"),
 		SlotsEngine: v.String("slots.engine"), MaxClients: v.Int("slots.max_clients"),
 		RequireFullCoverage: v.Bool("slots.require_full_coverage"),

@@ -121,6 +121,8 @@ func (o *output) status(s web.Status, paint painter) string {
 // state is a member's state with a symbol, so that it does not hang on colour.
 func state(m web.Member) string {
 	switch {
+	case m.State == "down":
+		return "○ down"
 	case !m.Reachable:
 		return "○ unreachable"
 	case m.State != "up":

@@ -10,10 +10,11 @@ func (c *Core) gather(g Gather) {
 		return
 	}
 	c.gathers++
-	w := c.begin(rumor{
-		id: c.nextRumor(), slot: c.slot(),
-		about: &question{view: g.View, owner: g.Owner, generation: g.Generation, version: g.Version},
-	})
+	about := &question{view: g.View, owner: g.Owner, generation: g.Generation, version: g.Version}
+	if g.Owner.IsZero() {
+		about.generation, about.version = aboutHash, 0
+	}
+	w := c.begin(rumor{id: c.nextRumor(), slot: c.slot(), about: about})
 	w.request = g.Request
 	c.cover(w, wholeSpan)
 	c.step(w)
@@ -22,7 +23,7 @@ func (c *Core) gather(g Gather) {
 // answerTo is this node's answer, with the version that it holds of the owner in question.
 func (c *Core) answerTo(q *question) (version uint64, yes bool) {
 	if q.owner.IsZero() {
-		return 1, c.view.Hash() == q.view
+		return 1, c.agreesOn(q)
 	}
 	o, ok := c.owners.find(q.owner)
 	switch {

@@ -395,7 +395,7 @@ func sharedSize(s *shared) int {
 
 func readSharedList(r *wire.Reader) []*shared {
 	var list []*shared
-	for range r.Count(2*MaxShared, 1+8+16+1) {
+	for range r.Count(maxReplicated, 1+8+16+1) {
 		key, stamp, node, deleted := r.String(MaxKey), hlc.Timestamp(r.Uint64()), readNodeID(r), r.Bool()
 		var value []byte
 		if !deleted {

@@ -86,10 +86,19 @@ func rows() []Setting {
 		{Key: "log_format", Type: Enum, Default: "auto", Choices: []string{"auto", "text", "json"}, Flag: "log-format", Doc: "Form of the log on stderr. auto: text on a terminal, else JSON."},
 
 		{Key: "fabric.listen", Type: Address, Default: "127.0.0.1:7946", Flag: "fabric-listen", Doc: "Where other nodes reach this one, UDP and TCP. Port 0 takes a free one."},
-		{Key: "fabric.seeds", Type: List, Flag: "join", Doc: "host:port of nodes to join by, the same list for all nodes: its first one founds the cluster. Empty: the node founds a cluster of its own."},
+		{Key: "fabric.seeds", Type: List, Flag: "join", Doc: "host:port of nodes to join by, the same list for all nodes: its first one founds the cluster. dns://host:port stands for all addresses of a name; there the lowest one founds, once as many as fabric.initial_members are known. Empty: the node founds a cluster of its own."},
 		{
 			Key: "fabric.initial_members", Type: Int, Default: "0", Max: 1024, Flag: "initial-members",
 			Doc: "How many members the cluster is planned to begin with. Slots are placed once so many are up, and only the first seed founds. 0: no plan.",
+		},
+		{
+			Key: "fabric.down_policy", Type: Enum, Default: "majority", Choices: []string{"majority", "static-quorum", "oldest"}, Flag: "down-policy",
+			Doc: "Which side of a partition goes on without members that stay unreachable: that of the majority, one with at least fabric.down_quorum members, or that of the oldest member. The founder's holds for the whole cluster.",
+		},
+		{Key: "fabric.down_quorum", Type: Int, Default: "0", Max: 1024, Flag: "down-quorum", Doc: "Members that a side needs by the policy static-quorum. 0: the policy is another."},
+		{
+			Key: "fabric.stable_after", Type: Duration, Default: "10s", Min: int64(time.Second), Max: int64(time.Hour), Flag: "stable-after",
+			Doc: "How long the same members must have been unreachable before the down policy is asked. The founder's holds for the whole cluster.",
 		},
 		{Key: "fabric.fanout", Type: Int, Default: "4", Min: 1, Max: 16, Doc: "To how many members a node hands a rumor."},
 		{Key: "fabric.probe_interval", Type: Duration, Default: "200ms", Min: int64(10 * time.Millisecond), Max: int64(time.Minute), Doc: "Time between two probes of a member."},
