@@ -30,7 +30,7 @@
 // # Events in the log
 //
 // fabric_founded, fabric_joined, fabric_join_refused, fabric_superseded, fabric_snapshot_failed, seed_unresolved,
-// member_up, member_restarted, member_unreachable, member_reachable, member_left.
+// member_up, member_restarted, member_unreachable, member_reachable, member_left, fabric_isolated, fabric_connected.
 //
 // # Limits
 //
