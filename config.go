@@ -71,7 +71,7 @@ type Config struct {
 	FabricStrategy string
 	// ProbeInterval is the time between two probes of a member; 0: the fabric's default.
 	ProbeInterval time.Duration
-	// ProbeMisses is how many probes in a row go unanswered until a member is unreachable; 0: the fabric's default.
+	// ProbeMisses is how many rounds of probes in a row go unanswered until a monitor misses a member; 0: the fabric's default.
 	ProbeMisses int
 	// Transport opens the way to other nodes, instead of UDP and TCP on FabricListen.
 	Transport func(ctx context.Context) (transport.Transport, error)

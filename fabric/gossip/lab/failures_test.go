@@ -44,9 +44,17 @@ func TestFailuresAreDetectedAsDesigned(t *testing.T) {
 	type bounds struct{ known, alerts, packets float64 }
 	length := time.Minute
 	for i, want := range []bounds{
-		{packets: 16.1}, {known: 3.6, alerts: 1e6, packets: 17}, {known: 3.7, alerts: 1e6, packets: 23}, {packets: 23},
-		{alerts: 276, packets: 30}, {packets: 17}, {alerts: 1e6, packets: 19}, {alerts: 1e6, packets: 19}, {alerts: 1e6, packets: 25},
-		{known: 3.5, alerts: 1e6, packets: 23}, {packets: 23},
+		{packets: 16.1},
+		{known: 3.6, alerts: 1e6, packets: 17},
+		{known: 3.7, alerts: 1e6, packets: 23},
+		{packets: 23},
+		{alerts: 276, packets: 30},
+		{packets: 17},
+		{alerts: 1e6, packets: 19},
+		{alerts: 1e6, packets: 19},
+		{alerts: 1e6, packets: 25},
+		{known: 3.5, alerts: 1e6, packets: 23},
+		{packets: 23},
 	} {
 		f := Failures(100, length)[i]
 		row := observe(t, f, 1)
