@@ -74,7 +74,7 @@ type Config struct {
 	FabricStrategy string
 	// ProbeInterval is the time between two probes of a member; 0: the fabric's default.
 	ProbeInterval time.Duration
-	// ProbeMisses is how many probes in a row go unanswered until a member is unreachable; 0: the fabric's default.
+	// ProbeMisses is how many rounds of probes in a row go unanswered until a monitor misses a member; 0: the fabric's default.
 	ProbeMisses int
 	// DownPolicy decides, in a cluster that this node founds, which side of a partition goes on without members that
 	// stay unreachable: "majority" (or empty), "static-quorum" of at least DownQuorum members, or "oldest".

@@ -32,7 +32,7 @@
 // fabric_founded, fabric_not_founded, fabric_waiting, fabric_joined, fabric_join_refused, fabric_left, fabric_downed,
 // fabric_outvoted, fabric_leader_refused, fabric_policy_ignored, fabric_superseded, fabric_forgotten, fabric_incompatible,
 // fabric_snapshot_failed, seed_unresolved, member_up, member_restarted, member_unreachable, member_reachable, member_down,
-// member_leaving, member_left.
+// member_leaving, member_left, fabric_isolated, fabric_connected.
 //
 // # Limits
 //

@@ -99,6 +99,12 @@ func (f *Fabric) Metrics() Metrics {
 	return m
 }
 
+// Edges are the members that this node monitors, with what it finds of each; none after Close.
+func (f *Fabric) Edges() (edges []gossip.Edge) {
+	_ = f.loop.Inspect(context.Background(), func() { edges = f.core.Edges(f.config.Now()) }) // an error means closed
+	return edges
+}
+
 // remember keeps the core's counters; on the loop's goroutine.
 func (f *Fabric) remember() {
 	m := f.core.Metrics()

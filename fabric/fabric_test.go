@@ -90,6 +90,9 @@ func TestAKilledNodeIsUnreachableAndComesBackAsItself(t *testing.T) {
 		c.converged(3, c.nodes...)
 		victim := c.nodes[2]
 		before, _ := c.nodes[0].View().Member(victim.ID())
+		if edges := c.nodes[0].Edges(); len(edges) != 2 || edges[0].Accused || edges[1].Accused {
+			t.Fatalf("%+v", edges)
+		}
 		c.kill(victim)
 		until(t, "unreachable", reaches(before.ID, false), c.nodes[:2]...)
 		c.restart(victim)

@@ -29,6 +29,12 @@ func (f *Fabric) observe(ctx context.Context, before *gossip.View) {
 }
 
 func (f *Fabric) logChanges(before, after *gossip.View) {
+	switch {
+	case after.Isolated() && !before.Isolated():
+		f.logger.Error("this node hears no other member", "event", "fabric_isolated", "hint", "is its network connection cut? If all others are down, start them")
+	case before.Isolated() && !after.Isolated():
+		f.logger.Info("this node hears other members again", "event", "fabric_connected")
+	}
 	for _, m := range after.Members() {
 		old, known := before.Member(m.ID)
 		attributes := []any{"member", m.ID.String(), "name", m.Name, "addr", m.Addr.String()}

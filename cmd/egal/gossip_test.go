@@ -84,6 +84,39 @@ func TestWhatTheLabRefuses(t *testing.T) {
 	}
 }
 
+func TestTheLabPrintsFailuresInEveryFormat(t *testing.T) {
+	question := []string{"gossip", "lab", "--failures", "--n", "5,12", "--seeds", "1", "--length", "30s"}
+	for _, format := range []string{"table", "csv", "json"} {
+		got := egalRun(t, append(question, "-o", format)...)
+		if got.code != exitOK {
+			t.Fatalf("%s: %d %s", format, got.code, got.err)
+		}
+		golden(t, goldenFile("failures."+format), got.out)
+		if !strings.Contains(got.err, "22 of 22: link cut n=10 loss=0\n") {
+			t.Errorf("%s: progress is\n%s", format, got.err)
+		}
+	}
+}
+
+func TestWhatTheLabRefusesOfFailures(t *testing.T) {
+	for args, message := range map[string]string{
+		"--failures --n 2":            "n 2: want 3 to 10000",
+		"--failures --n 5,x":          `"x" is none`,
+		"--failures --loss 5":         "--loss does not go with --failures",
+		"--failures --seeds 0":        "--seeds 0: want 1 to 10000",
+		"--failures --length 1s":      "length 1s: want 30s to 24h0m0s",
+		"--failures --n 5 -o brief":   "-o brief does not go with --failures",
+		"--length 1m":                 "--length goes with --failures",
+		"--failures --schemes inr":    "--schemes does not go with --failures",
+		"--failures --n 5 --dead 10%": "--dead does not go with --failures",
+	} {
+		got := egalRun(t, append([]string{"gossip", "lab"}, strings.Fields(args)...)...)
+		if got.code != exitUsage || got.out != "" || !strings.Contains(got.err, message) {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+}
+
 func TestTheLabStopsWhenItIsInterrupted(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

@@ -37,6 +37,8 @@ type hearing struct {
 	testimonies []testimony // at most maxTestimonies, in the order in which they came
 	probers     []prober    // at most maxProbers, in the order in which they came
 	sent        []alert     // what we have said last
+	sentAt      time.Time   // when that was
+	speakAt     time.Time   // when to say what has changed; zero: nothing has
 }
 
 // probedBy takes note of who monitors us.
@@ -78,7 +80,7 @@ func (t testimony) about(point uint64, boot BootID) evidence {
 
 // finding is what we have to say of a peer.
 func (c *Core) finding(p *peer) evidence {
-	v := c.verdicts.find(p.id)
+	v := c.verdictOn(p.id)
 	named := v != nil && v.boot == p.boot
 	switch {
 	case !c.synced:
@@ -112,7 +114,11 @@ func (c *Core) speak(round bool) {
 	if len(list) == 0 && len(h.sent) == 0 || !round && slices.Equal(list, h.sent) {
 		return
 	}
-	h.sent = list
+	if wait := h.sentAt.Add(c.cfg.RefusedInterval); !round && wait.After(c.now) { // there may be more to say by then
+		h.speakAt, c.monitors.waiting = wait, true
+		return
+	}
+	h.sent, h.sentAt, h.speakAt = list, c.now, time.Time{}
 	for _, id := range c.neighbours() {
 		if m, ok := c.view.Member(id); ok {
 			c.metrics.AlertsSent++
@@ -195,24 +201,37 @@ func (c *Core) accusers(m *Member) (count int) {
 // jury counts the monitors of a member that may vote, and names those that do. They are its nearest predecessors on
 // the ring; those further away, which have passed over others that they cannot reach, count when they vote.
 func (c *Core) jury(subject *Member, votes func(evidence) bool) (eligible int, voters []NodeID) {
-	all, near, looked := len(c.view.members) <= watched+1, 0, 0
+	near := make([]NodeID, 0, watched)
 	c.view.predecessors(subject.ID, func(m *Member) bool {
-		looked++
 		if c.lost(m.ID) {
-			return looked < maxWatched
+			return true
 		}
-		near++
-		voted := votes(c.says(m.ID, subject))
-		if (voted || all || near <= watched) && c.accusers(m) < c.monitors.rules.accusers {
+		near = append(near, m.ID)
+		if voted := votes(c.says(m.ID, subject)); c.mayVote(m) {
 			eligible++
 			if voted {
 				voters = append(voters, m.ID)
 			}
 		}
-		return looked < maxWatched
+		return len(near) < watched
 	})
+	further := func(id NodeID, says evidence) {
+		if m, ok := c.view.Member(id); ok && votes(says) && id != subject.ID && !slices.Contains(near, id) && !c.lost(id) && c.mayVote(&m) {
+			eligible++
+			voters = append(voters, id)
+		}
+	}
+	for _, t := range c.monitors.hearing.testimonies {
+		if c.fresh(t.at) {
+			further(t.from, t.about(subject.ID.point(), subject.Boot))
+		}
+	}
+	further(c.cfg.ID, c.says(c.cfg.ID, subject))
 	return eligible, voters
 }
+
+// mayVote reports whether so few accuse a monitor that it counts.
+func (c *Core) mayVote(m *Member) bool { return c.accusers(m) < c.monitors.rules.accusers }
 
 // deliberate carries out what quorums of monitors want. All of them see a quorum at about the same time: the one
 // nearest to the subject acts at once, the others only if nothing comes of that.
@@ -226,7 +245,7 @@ func (c *Core) deliberate() {
 			p.decideAt = time.Time{}
 			continue
 		}
-		v, found := c.verdicts.find(p.id), c.finding(p)
+		v, found := c.verdictOn(p.id), c.finding(p)
 		switch {
 		case v != nil && v.boot != m.Boot:
 			_, voters := c.jury(&m, func(evidence) bool { return true })
@@ -234,7 +253,7 @@ func (c *Core) deliberate() {
 		case found == evidenceAnswers:
 			eligible, voters := c.jury(&m, func(e evidence) bool { return e == evidenceAnswers })
 			c.inTurn(p, c.quorum(eligible, len(voters), false), voters, func() { c.withdraw(v) })
-		case found.accuses() && c.verdicts.find(c.cfg.ID) == nil:
+		case found.accuses() && c.verdictOn(c.cfg.ID) == nil:
 			eligible, voters := c.jury(&m, evidence.accuses)
 			c.inTurn(p, c.quorum(eligible, len(voters), true), voters, func() { c.convict(&m, voters) })
 		default:
@@ -275,6 +294,7 @@ func (c *Core) nextDecision() (at time.Time) {
 	if !c.monitors.waiting {
 		return at
 	}
+	at = c.monitors.hearing.speakAt
 	for _, p := range c.peers {
 		if !p.decideAt.IsZero() && (at.IsZero() || p.decideAt.Before(at)) {
 			at = p.decideAt
@@ -294,6 +314,10 @@ func (c *Core) decide() {
 	c.monitors.waiting = !at.IsZero()
 	if c.monitors.waiting && !at.After(c.now) {
 		c.expireRelays()
+		if speakAt := c.monitors.hearing.speakAt; !speakAt.IsZero() && !speakAt.After(c.now) {
+			c.monitors.hearing.speakAt = time.Time{}
+			c.speak(false)
+		}
 		c.deliberate()
 	}
 }

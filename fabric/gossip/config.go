@@ -47,11 +47,13 @@ type Config struct {
 	// Coalesce is how long writes wait for company when several have gone out just before. A single one is never
 	// delayed. Default 5 ms.
 	Coalesce time.Duration
-	// ProbeInterval is the time between two probes of the same member. Default 1 s.
+	// ProbeInterval is the time between two rounds of probes, give or take a tenth. Default 1 s.
 	ProbeInterval time.Duration
-	// ProbeTimeout is the time within which a probe is answered. Default 150 ms.
+	// ProbeTimeout is the least time after which a probe without an answer is repeated; measured round trips make it
+	// longer, but not longer than a quarter of ProbeInterval. A later answer counts as well. Default 200 ms.
 	ProbeTimeout time.Duration
-	// ProbeMisses is how many probes in a row go unanswered before a member counts as unreachable. Default 3.
+	// ProbeMisses is m: how many bad rounds in a row make a monitor accuse a member, or take itself for isolated.
+	// Default 3.
 	ProbeMisses int
 	// RefusedInterval is the time between probes after a refused connection. Default 20 ms.
 	RefusedInterval time.Duration
@@ -121,7 +123,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.PacketRate, 20_000)
 	orDefault(&c.Coalesce, 5*time.Millisecond)
 	orDefault(&c.ProbeInterval, time.Second)
-	orDefault(&c.ProbeTimeout, 150*time.Millisecond)
+	orDefault(&c.ProbeTimeout, 200*time.Millisecond)
 	orDefault(&c.ProbeMisses, 3)
 	orDefault(&c.RefusedInterval, 20*time.Millisecond)
 	orDefault(&c.Settle, 25*time.Millisecond)

@@ -28,6 +28,7 @@ type detectorCheck struct {
 	blind   map[NodeID]bool      // their own views do not count
 	mute    map[NodeID]bool      // must not accuse anybody
 	woken   map[NodeID]time.Time // when they woke from a pause
+	side    map[NodeID]int       // where they were in a partition that is healing: a side keeps its own
 	bend    func(*rules)         // a planted bug
 }
 
@@ -48,7 +49,7 @@ func newDetectorCheck(t complainer, seed uint64, link sim.Link) *detectorCheck {
 
 // calm expects nothing to be wrong.
 func (d *detectorCheck) calm() {
-	d.excused, d.blind, d.mute = map[NodeID]bool{}, map[NodeID]bool{}, map[NodeID]bool{}
+	d.excused, d.blind, d.mute, d.side = map[NodeID]bool{}, map[NodeID]bool{}, map[NodeID]bool{}, map[NodeID]int{}
 }
 
 // begin starts a process with the planted bug.
@@ -63,7 +64,15 @@ func (d *detectorCheck) begin(number int, how func(*Config)) *simNode {
 // look checks what a node sees.
 func (d *detectorCheck) look(n *simNode, e Event) {
 	changed, ok := e.(ViewChanged)
-	if !ok || d.blind[changed.View.self] {
+	if !ok {
+		return
+	}
+	for _, m := range changed.View.Members() {
+		if mine, ok := d.side[changed.View.self]; ok && mine == d.side[m.ID] && !m.Reachable {
+			d.t.Fatalf("seed %d: %v: 20: healing, n%d loses %s of its own side", d.seed, d.world.Now().Sub(simStart), n.number, m.Name)
+		}
+	}
+	if d.blind[changed.View.self] {
 		return
 	}
 	for _, m := range changed.View.Members() {
@@ -379,6 +388,10 @@ func (d *detectorCheck) split(choose *rand.Rand, loss float64) {
 			if same := (i < left) == (j < left); m.Reachable != same {
 				d.t.Fatalf("seed %d: 20: %d|%d: n%d sees n%d reachable: %v", d.seed, left, size-left, a.number, b.number, m.Reachable)
 			}
+		}
+		d.side[nodeID(a.number)] = 1
+		if i < left {
+			d.side[nodeID(a.number)] = 2
 		}
 		if lone := left == 1 && i == 0; v.Isolated() != lone {
 			d.t.Fatalf("seed %d: 20: %d|%d: n%d takes itself for isolated: %v", d.seed, left, size-left, a.number, v.Isolated())

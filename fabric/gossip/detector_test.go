@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/egalcluster/egal/internal/hlc"
 	"github.com/egalcluster/egal/internal/wire"
 )
 
@@ -87,7 +88,7 @@ func TestTwoNodes(t *testing.T) {
 		c.tell(c.nodes[1], Join{Seeds: []Peer{c.nodes[0].addr}})
 		c.converge(time.Second)
 		c.run(2 * time.Second)
-		if len(c.nodes[0].core.verdicts) != 0 {
+		if c.nodes[0].core.verdictOn(nodeID(2)) != nil {
 			t.Fatal("the verdict on the earlier process is still there")
 		}
 	})
@@ -214,7 +215,7 @@ func TestVerdictsAreDecoded(t *testing.T) {
 	good := verdict{boot: 7, generation: 3, found: evidenceRefused, voters: []NodeID{nodeID(1), nodeID(2)}}
 	key := verdictKey(nodeID(9))
 	if v := decodeVerdict(key, good.encode(), nodeID(4), 5); v == nil || v.subject != nodeID(9) || v.boot != 7 || v.generation != 3 ||
-		v.found != evidenceRefused || !slices.Equal(v.voters, good.voters) || v.publisher != nodeID(4) || v.stamp != 5 {
+		v.found != evidenceRefused || !slices.Equal(v.voters, good.voters) || v.publisher != nodeID(4) || v.since != 5 || v.until != 0 {
 		t.Fatalf("%+v", v)
 	}
 	later := append(good.encode(), 1, 2, 3)
@@ -259,32 +260,41 @@ func TestAlertsOutOfOrderAreRefused(t *testing.T) {
 	}
 }
 
-// Two sides that accuse each other were both wrong; a chain of accusations that has a beginning holds.
+// Two sides that accuse each other were both wrong, also when one of the verdicts is withdrawn; who was found gone only
+// later was right.
 func TestVerdictsThatAccuseEachOtherDoNotCount(t *testing.T) {
-	a, b, c, d := nodeID(1), nodeID(2), nodeID(3), nodeID(4)
-	on := func(subject, publisher NodeID, boot BootID) *verdict {
-		return &verdict{subject: subject, publisher: publisher, boot: boot}
+	a, b, c := nodeID(1), nodeID(2), nodeID(3)
+	at := func(seconds int) hlc.Timestamp {
+		if seconds == 0 {
+			return 0
+		}
+		return hlc.New(simStart.Add(time.Duration(seconds)*time.Second), 0)
+	}
+	on := func(subject, publisher NodeID, since, until int) *verdict {
+		return &verdict{subject: subject, publisher: publisher, boot: 1, since: at(since), until: at(until)}
 	}
 	for _, tc := range []struct {
 		name string
 		all  []*verdict
 		want []NodeID
 	}{
-		{"one", []*verdict{on(a, b, 1)}, []NodeID{a}},
-		{"its publisher is gone, too", []*verdict{on(a, b, 1), on(b, c, 1)}, []NodeID{a, b}},
-		{"each other", []*verdict{on(a, b, 1), on(b, a, 1)}, nil},
-		{"each other, and one more", []*verdict{on(a, b, 1), on(b, a, 1), on(c, a, 1)}, nil},
-		{"around", []*verdict{on(a, b, 1), on(b, c, 1), on(c, a, 1)}, nil},
-		{"each other, and somebody else", []*verdict{on(a, b, 1), on(b, a, 1), on(c, d, 1)}, []NodeID{c}},
-		{"an earlier process", []*verdict{on(a, b, 2)}, nil},
-		{"each other, but one has been started anew", []*verdict{on(a, b, 1), on(b, a, 2)}, []NodeID{a}},
+		{"one", []*verdict{on(a, b, 10, 0)}, []NodeID{a}},
+		{"withdrawn", []*verdict{on(a, b, 10, 20)}, nil},
+		{"its publisher is gone later", []*verdict{on(a, b, 10, 0), on(b, c, 60, 0)}, []NodeID{a, b}},
+		{"its publisher was gone before", []*verdict{on(a, b, 20, 0), on(b, c, 10, 0)}, []NodeID{b}},
+		{"its publisher was gone before, and is back", []*verdict{on(a, b, 30, 0), on(b, c, 10, 20)}, []NodeID{a}},
+		{"its publisher was gone, and is back since", []*verdict{on(a, b, 30, 0), on(b, c, 10, 40)}, nil},
+		{"each other", []*verdict{on(a, b, 10, 0), on(b, a, 12, 0)}, nil},
+		{"each other, one withdrawn", []*verdict{on(a, b, 10, 0), on(b, a, 12, 70)}, nil},
+		{"each other, one long after", []*verdict{on(a, b, 10, 0), on(b, a, 60, 0)}, []NodeID{a}},
+		{"an earlier process", []*verdict{{subject: a, publisher: b, boot: 2, since: at(10)}}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var vs verdicts
 			for _, v := range tc.all {
 				vs = vs.with(v.subject, v)
 			}
-			standing := vs.standing(func(id NodeID) (BootID, bool) { return 1, true })
+			standing := vs.standing(10*time.Second, func(NodeID) (BootID, bool) { return 1, true })
 			var got []NodeID
 			for _, v := range standing {
 				got = append(got, v.subject)

@@ -57,13 +57,20 @@
 //
 // # Who is there
 //
-// With up to 9 members everybody probes everybody, else each node its 8 successors on a hash ring of ids, passing
-// over unreachable ones. ProbeMisses unanswered probes make a member unreachable, one answer makes it reachable.
-// A refused connection shortens the time between probes to Config.RefusedInterval, and who hears that another
-// monitor misses a member probes it at once. A node that notices a deadline more than 500 ms late was itself away,
-// and forgives everybody. What a node finds it writes into its own state; about members that it does not probe it
-// believes a majority of their monitors, at least two of them, not counting monitors that two others report.
-// Unreachable members and unused seeds are probed for ever: a healed partition merges by itself.
+// A member's monitors are its 8 predecessors on a hash ring of ids; with up to 9 members everybody probes everybody.
+// Who does not answer is asked twice more, and through two others, in the same round. After Config.ProbeMisses bad
+// rounds a monitor accuses, and tells its neighbours on the ring. A stream is kept open to every monitored member: when
+// its process ends, connections are refused, and its monitors probe every RefusedInterval and accuse after three.
+//
+// Whoever first sees that most of a member's monitors accuse it, and two if there are two, publishes a verdict: the
+// shared key "unreachable/<id>", which names the process and the voters. Monitors that are unreachable, or that two
+// others accuse, do not count. All views take Reachable from there; unreachable members remain members. Half of the
+// monitors, and two if there are two, withdraw it; a new process supersedes it. See monitor.go, alerts.go, verdict.go.
+//
+// A monitor does not blame others for its own trouble. One that notices a deadline more than 500 ms late was away: it
+// forgives everybody. A round without any answer is its own fault; after ProbeMisses of them it is isolated, says so
+// (Isolated, View.Isolated) and shows nobody as reachable. Unreachable members and unused seeds are probed for ever: a
+// healed partition merges by itself.
 //
 // # Membership
 //
@@ -134,6 +141,8 @@
 //	4 MiB of hashes, deltas and state       sent per 100 ms; what would be more is asked for again
 //	16 KiB of digests, 64 KiB of state      per step of a comparison; 16 datagrams, else one packet over a stream
 //	64 comparisons                          begun per 200 ms, one with each member
+//	64 monitored members, 256 relays        of a node; who asks for more help is told that nobody answers
+//	128 testimonies, 128 probers            what monitors said last, and who probes us; the oldest make room
 //
 // # Deviations
 //
@@ -141,9 +150,11 @@
 //   - Results of rumors under load are not settled; delegators remind of those that do not come.
 //   - Digests do not say up to which version tombstones are collected: that raising it is a write makes the version
 //     tell, and no replica's is below it.
-//   - There are no helpers for probes; packets are neither encrypted nor authenticated.
+//   - Alerts go to the neighbours that a node probes or is probed by, not only to the co-monitors of a member: who may
+//     vote depends on what is said of the monitors as well.
+//   - Packets are neither encrypted nor authenticated here: fabric/transport does that.
 //   - Nobody removes a Down member but an operator, and a side that has lost does not shut down: data is not membership's.
 //
 // Read on in core.go (the machine), state.go and shared.go (what is replicated), inr.go and walk.go (how it spreads), entropy.go
-// (how the rest is found), probe.go (who is there), join.go and lifecycle.go (how nodes come and go), packet.go (the wire format).
+// (how the rest is found), monitor.go, alerts.go and verdict.go (who is there), join.go and lifecycle.go (how nodes come and go), packet.go (the wire format).
 package gossip

@@ -75,6 +75,13 @@ func (p *peer) good() bool { return p.misses == 0 && p.vouched != p.doubted }
 // doubt makes new answers necessary.
 func (p *peer) doubt() { p.doubted, p.vouched, p.decideAt = p.sequence, p.sequence, time.Time{} }
 
+// retry makes one more bad round necessary to accuse it again.
+func (p *peer) retry(misses int) {
+	if p.bad != evidenceNone {
+		p.bad, p.misses = evidenceNone, misses-1
+	}
+}
+
 // rules are the numbers that the detector goes by. They are the same in every cluster.
 type rules struct {
 	answers  int           // how many answers of a round it takes to blame others for those that are missing
@@ -345,7 +352,7 @@ func (c *Core) question(sequence uint64) probe {
 // nudge probes a peer at once that we take for unreachable and that has just spoken to us, if the latest probe was
 // sent so long ago.
 func (c *Core) nudge(id NodeID, after time.Duration) {
-	if p := c.peer(id); p != nil && (p.bad != evidenceNone || !p.proven || c.verdicts.find(id) != nil && !p.good()) && c.now.Sub(p.sentAt) >= after {
+	if p := c.peer(id); p != nil && (p.bad != evidenceNone || !p.proven || c.verdictOn(id) != nil && !p.good()) && c.now.Sub(p.sentAt) >= after {
 		c.probe(p)
 	}
 }
@@ -401,7 +408,7 @@ func (c *Core) receiveAck(from Peer, packet Packet, a ack) {
 // answered takes note that a peer is there.
 func (c *Core) answered(p *peer) {
 	m := &c.monitors
-	news := p.bad != evidenceNone || p.fast || c.verdicts.find(p.id) != nil
+	news := p.bad != evidenceNone || p.fast || c.verdictOn(p.id) != nil
 	m.silent = 0
 	m.heard++
 	p.answered, p.misses, p.fast, p.refusals, p.bad = true, 0, false, 0, evidenceNone

@@ -101,8 +101,8 @@ func rows() []Setting {
 			Doc: "How long the same members must have been unreachable before the down policy is asked. The founder's holds for the whole cluster.",
 		},
 		{Key: "fabric.fanout", Type: Int, Default: "4", Min: 1, Max: 16, Doc: "To how many members a node hands a rumor."},
-		{Key: "fabric.probe_interval", Type: Duration, Default: "200ms", Min: int64(10 * time.Millisecond), Max: int64(time.Minute), Doc: "Time between two probes of a member."},
-		{Key: "fabric.probe_misses", Type: Int, Default: "3", Min: 1, Max: 100, Doc: "How many probes in a row go unanswered until a member counts as unreachable."},
+		{Key: "fabric.probe_interval", Type: Duration, Default: "1s", Min: int64(10 * time.Millisecond), Max: int64(time.Minute), Doc: "Time between two probes of a member. Members that crash are noticed at once, silent ones after fabric.probe_misses of them."},
+		{Key: "fabric.probe_misses", Type: Int, Default: "3", Min: 1, Max: 100, Doc: "How many rounds of probes in a row go unanswered until a monitor finds a member unreachable; a quorum of monitors decides."},
 
 		{Key: "slots.listen", Type: Address, Default: "127.0.0.1:6379", Flag: "slots-listen", Doc: "Where clients of Redis Cluster connect. Port 0 takes a free one."},
 		{Key: "slots.announce", Type: Address, Optional: true, Flag: "slots-announce", Doc: "Where clients are sent to, if that is not slots.listen: for example behind a translation of addresses."},

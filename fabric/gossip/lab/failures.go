@@ -61,7 +61,7 @@ const (
 // with at most ten members, where both are sure to monitor each other.
 func Failures(n int, length time.Duration) []Failure {
 	pause := func(share float64, pause, every time.Duration) Failure {
-		return Failure{Fault: FaultPause, N: n, Share: share, Pause: pause * time.Second, Every: every * time.Second, Length: length}
+		return Failure{Fault: FaultPause, N: n, Share: share, Pause: pause, Every: every, Length: length}
 	}
 	return []Failure{
 		{Fault: FaultNone, N: n, Length: length},
@@ -69,7 +69,8 @@ func Failures(n int, length time.Duration) []Failure {
 		{Fault: FaultCrash, N: n, Loss: 5, Length: length},
 		{Fault: FaultNone, N: n, Loss: 5, Length: length},
 		{Fault: FaultNone, N: n, Loss: 20, Length: length},
-		pause(5, 2, 15), pause(5, 8, 40), pause(5, 20, 60), pause(20, 8, 24),
+		pause(5, 2*time.Second, 15*time.Second), pause(5, 8*time.Second, 40*time.Second),
+		pause(5, 20*time.Second, time.Minute), pause(20, 8*time.Second, 24*time.Second),
 		{Fault: FaultDeaf, N: n, Length: length},
 		{Fault: FaultLink, N: min(n, 10), Length: length},
 	}
