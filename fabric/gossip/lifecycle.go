@@ -245,21 +245,6 @@ func (c *Core) renew(generation uint64) {
 	c.schedule()
 }
 
-// lifecycleNext is the earliest deadline of this file, leader.go and down.go.
-func (c *Core) lifecycleNext() time.Time {
-	var next time.Time
-	for _, at := range c.lifecycleDeadlines() {
-		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = *at
-		}
-	}
-	return next
-}
-
-func (c *Core) lifecycleDeadlines() [5]*time.Time {
-	return [...]*time.Time{&c.leaveBy, &c.leading.at, &c.losses.at, &c.leading.inquiry.at, &c.losses.inquiry.at}
-}
-
 // tickLifecycle does what is due in the lives of members.
 func (c *Core) tickLifecycle() {
 	due := func(at *time.Time) bool {
