@@ -215,3 +215,21 @@ func TestAFounderFoundsOnce(t *testing.T) {
 		must(t, h.lock.Close())
 	})
 }
+
+// A cluster of one comes back by itself, and lets others in.
+func TestALastMemberComesBackByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network, rules, nodes, disks := members(t, 1, nil)
+		must(t, nodes[0].Close())
+		nodes[0] = member(t, network, rules, disks[0], 0, nil)
+		second := member(t, network, rules, durable.Memory(), 1, nil)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		for _, f := range []*Fabric{nodes[0], second} {
+			if !allUp(2)(f.View()) {
+				t.Errorf("%v: %+v", f.Addr(), f.View().Members())
+			}
+			must(t, f.Close())
+		}
+	})
+}

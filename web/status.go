@@ -128,10 +128,12 @@ func membersOf(n *egal.Node) []Member {
 
 // judge fills in the verdict, its reason and the next command.
 func (s *Status) judge(planned int, store bool) {
-	var up, away []string
+	var up, away, down []string
 	client := ""
 	for _, m := range s.Members {
 		switch {
+		case m.State == gossip.StatusDown.String():
+			down = append(down, m.Name)
 		case !m.Reachable:
 			away = append(away, m.Name)
 		case m.State == gossip.StatusUp.String():
@@ -145,13 +147,13 @@ func (s *Status) judge(planned int, store bool) {
 	switch {
 	case s.Cluster == "":
 		s.Verdict, s.Summary, s.Next = VerdictStarting, "the node is in no cluster and asks its seeds", "start the seeds that --join names"
-	case len(away) > 0:
+	case len(away)+len(down) > 0:
 		s.Verdict = VerdictDegraded
-		s.Summary = fmt.Sprintf("%s unreachable, %s up", strings.Join(away, ", "), count(len(up), "member"))
+		s.Summary = named(down, "down") + named(away, "unreachable") + count(len(up), "member") + " up"
 		if store && lost > 0 {
 			s.Summary += fmt.Sprintf(", %d of %d slots not served", lost, s.Slots.Total)
 		}
-		s.Next = "start the unreachable ones with their own --data: they come back with their slots"
+		s.Next = "start the missing ones with their own --data: they come back with their slots"
 	case len(up) < max(planned, 1):
 		s.Verdict, s.Summary = VerdictStarting, fmt.Sprintf("%d of %d planned members up", len(up), max(planned, 1))
 		s.Next = "egal start --join " + s.Members[0].Fabric
@@ -166,6 +168,14 @@ func (s *Status) judge(planned int, store bool) {
 		}
 		s.Next = clientCommand(client)
 	}
+}
+
+// named lists members and what they are, to be followed by more; empty: there are none.
+func named(names []string, what string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return strings.Join(names, ", ") + " " + what + ", "
 }
 
 // explain puts the cause into the summary of what is not healthy because of it.

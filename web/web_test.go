@@ -239,6 +239,8 @@ func TestVerdicts(t *testing.T) {
 	joining, away := up, up
 	joining.Name, joining.State = "b", "joining"
 	away.Name, away.Reachable = "c", false
+	down := away
+	down.Name, down.State = "d", "down"
 	tests := []struct {
 		name    string
 		status  Status
@@ -251,6 +253,7 @@ func TestVerdicts(t *testing.T) {
 		{"the leader is stuck", Status{Cluster: "x", Members: []Member{up}, Slots: Slots{1, 1, 1}, Cause: "members wait for the leader"}, 1, VerdictDegraded, "1 member up, all 1 slots served; members wait for the leader"},
 		{"one is joining", Status{Cluster: "x", Members: []Member{up, joining}, Slots: Slots{2, 2, 2}}, 2, VerdictStarting, "1 of 2 planned members up"},
 		{"one is away", Status{Cluster: "x", Members: []Member{up, away}, Slots: Slots{2, 2, 1}}, 2, VerdictDegraded, "c unreachable, 1 member up, 1 of 2 slots not served"},
+		{"one is down, one away", Status{Cluster: "x", Members: []Member{up, down, away}, Slots: Slots{1, 1, 1}}, 2, VerdictDegraded, "d down, c unreachable, 1 member up"},
 		{"slots have no owner", Status{Cluster: "x", Members: []Member{up, up}, Slots: Slots{2, 1, 1}}, 2, VerdictDegraded, "2 members up, 1 of 2 slots not served"},
 	}
 	for _, test := range tests {

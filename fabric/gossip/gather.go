@@ -1,5 +1,7 @@
 package gossip
 
+import "time"
+
 // maxGathers is how many questions of a node may be under way.
 const maxGathers = 64
 
@@ -18,6 +20,19 @@ func (c *Core) gather(g Gather) {
 	w.request = g.Request
 	c.cover(w, wholeSpan)
 	c.step(w)
+}
+
+// giveUp ends a question of this node that is dropped before its answer has come.
+func (c *Core) giveUp(w *walk) {
+	if w.about == nil || w.id.Origin != c.cfg.ID {
+		return
+	}
+	c.gathers--
+	if w.inquiry != nil {
+		w.inquiry.asked, w.inquiry.at = time.Time{}, c.now
+		return
+	}
+	c.report(Gathered{Request: w.request})
 }
 
 // answerTo is this node's answer, with the version that it holds of the owner in question.

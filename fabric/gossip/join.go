@@ -166,7 +166,7 @@ func (c *Core) receiveJoin(from Peer, p Packet, request joinRequest) {
 }
 
 func (c *Core) receiveRefusal(from Peer, reason string) {
-	if !c.synced && (c.cluster.IsZero() || reason != ReasonRefused) {
+	if (!c.synced || c.alone()) && (c.cluster.IsZero() || reason != ReasonRefused) {
 		c.report(JoinRefused{From: from, Reason: reason})
 	}
 }

@@ -224,6 +224,35 @@ func TestReservedKeysAreTheClusters(t *testing.T) {
 	}
 }
 
+// A question that is dropped to make room is answered, and counts no more: or a leader could never ask again.
+func TestADroppedQuestionIsGivenUp(t *testing.T) {
+	c := newCluster(t, 1, calm)
+	var gathered []Gathered
+	c.events = func(_ *simNode, e Event) {
+		if e, ok := e.(Gathered); ok {
+			gathered = append(gathered, e)
+		}
+	}
+	c.form(2)
+	c.converge(time.Second)
+	c.run(time.Second)
+	c.partition(1)
+	core := c.nodes[0].core
+	c.tell(c.nodes[0], Gather{Request: 7})
+	c.run(time.Microsecond)
+	if core.gathers != 1 {
+		t.Fatalf("%d questions", core.gathers)
+	}
+	for i := range maxRumors {
+		core.begin(rumor{id: RumorID{Origin: nodeID(2), Generation: 1, Sequence: uint64(1000 + i)}})
+	}
+	c.tell(c.nodes[0], SetOwn{"now", nil})
+	c.run(time.Millisecond)
+	if core.gathers != 0 || len(gathered) != 1 || gathered[0].Request != 7 || gathered[0].Count != 0 {
+		t.Fatalf("%d questions, %v", core.gathers, gathered)
+	}
+}
+
 // FuzzLifecycle reads what lifecycles put into values.
 func FuzzLifecycle(f *testing.F) {
 	f.Add((&admission{status: StatusUp, upNumber: 1, generation: 1}).encode())

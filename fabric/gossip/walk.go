@@ -217,6 +217,7 @@ func (c *Core) wake(w *walk, p *payload) {
 func (c *Core) drop(w *walk) {
 	if w.rest == 0 {
 		c.metrics.RumorsDropped++
+		c.giveUp(w)
 		c.rest(w)
 	}
 	w.dropped = true
