@@ -70,6 +70,7 @@ var changing = []struct {
 	{regexp.MustCompile(`"[0-9a-f]{40}"`), `"<service id>"`},
 	{regexp.MustCompile(`"[0-9a-f]{32}"`), `"<id>"`},
 	{regexp.MustCompile(`"[0-9a-f]{16}"`), `"<hash>"`},
+	{regexp.MustCompile(`"file": "[^"]+"`), `"file": "egal-data/egal.yaml"`},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), `127.0.0.1:<port>`},
 	{regexp.MustCompile(`-p \d+`), `-p <port>`},
 	{regexp.MustCompile(`"(incarnation|process)": \d+`), `"$1": 1`},
@@ -104,7 +105,7 @@ func golden(t *testing.T, path, got string) {
 }
 
 func TestEveryRouteAnswersAsItsGoldenFile(t *testing.T) {
-	h := Handler(node(t), Options{})
+	h := Handler(node(t), Options{Settings: running(t)})
 	if answer := ask(t, h, "PUT", "/api/v1/kv/X", `{"value": "1"}`); answer.Code != http.StatusOK {
 		t.Fatal(answer.Body)
 	}
@@ -153,7 +154,7 @@ func TestAKeyIsWrittenReadListedAndDeleted(t *testing.T) {
 }
 
 func TestWhatIsRefusedAndHow(t *testing.T) {
-	h := Handler(node(t), Options{MaxBody: 64})
+	h := Handler(node(t), Options{MaxBody: func() int64 { return 64 }})
 	at, above := `{"value": "`+strings.Repeat("x", 64-len(`{"value": ""}`))+`"}`, `{"value": "`+strings.Repeat("x", 65-len(`{"value": ""}`))+`"}`
 	const value = `{"value": "2"}`
 	tests := []struct {

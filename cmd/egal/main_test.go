@@ -33,7 +33,7 @@ func egalRun(t *testing.T, args ...string) result {
 func egalWith(t *testing.T, change func(*world), args ...string) result {
 	t.Helper()
 	var out, messages safe
-	w := &world{in: strings.NewReader(""), out: &out, err: &messages, began: time.Now(), readFile: readBounded}
+	w := &world{in: strings.NewReader(""), out: &out, err: &messages, began: time.Now()}
 	change(w)
 	code := run(t.Context(), w, args)
 	return result{code: code, out: out.text(), err: messages.text()}
@@ -96,7 +96,7 @@ func egalInBackground(t *testing.T, in io.Reader, args ...string) *background {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	b := &background{stop: cancel, code: make(chan int, 1)}
-	w := &world{in: in, out: &b.out, err: &b.err, began: time.Now(), readFile: readBounded}
+	w := &world{in: in, out: &b.out, err: &b.err, began: time.Now()}
 	go func() { b.code <- run(ctx, w, args) }() // ends at stop, or by itself
 	t.Cleanup(func() {
 		b.stop()

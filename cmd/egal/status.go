@@ -31,7 +31,6 @@ func statusCommand(w *world) *cobra.Command {
 	}
 	o.flags(cmd, "table", "wide")
 	to.flags(cmd)
-	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "no line with the names of the columns")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the cluster is healthy")
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long --wait waits; then the exit code is 6")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -48,7 +47,7 @@ func statusCommand(w *world) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if done, err := o.document(status); err != nil {
+		if done, err := o.document(status, nil); err != nil {
 			return err
 		} else if !done {
 			fmt.Fprintln(w.out, o.status(status, paint))

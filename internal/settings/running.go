@@ -67,15 +67,32 @@ func (r *Running) Rows() ([]Row, error) {
 	if err != nil {
 		next = r.values
 	}
-	var rows []Row
-	for _, s := range r.registry.settings {
-		row := Row{Setting: s, Value: r.values.Text(s.Key), Origin: r.values.Origin(s.Key), Next: next.Text(s.Key)}
-		if now := r.knobs[s.Key].Text; now != nil && now() != row.Value {
-			row.Value, row.Origin = now(), Origin{Source: FromRequest, Where: "CONFIG SET"}
+	rows := r.values.Rows()
+	for i := range rows {
+		row := &rows[i]
+		row.Next = next.Text(row.Setting.Key)
+		if now := r.now(row.Setting.Key); now != row.Value {
+			row.Value, row.Origin = now, Origin{Source: FromRequest, Where: "CONFIG SET"}
 		}
-		rows = append(rows, row)
 	}
 	return rows, err
+}
+
+// now is the value that a node runs with; r.mu is held.
+func (r *Running) now(key string) string {
+	if text := r.knobs[key].Text; text != nil {
+		return text()
+	}
+	return r.values.Text(key)
+}
+
+// Rows are the settings of a node that has not started, in the order of the reference page: Next is Value.
+func (v *Values) Rows() []Row {
+	var rows []Row
+	for _, s := range v.registry.settings {
+		rows = append(rows, Row{Setting: s, Value: v.Text(s.Key), Origin: v.Origin(s.Key), Next: v.Text(s.Key)})
+	}
+	return rows
 }
 
 // next is what the next start would take.
@@ -122,7 +139,7 @@ func (r *Running) Change(changes map[string]string, where string) ([]Change, err
 	var done []Change
 	for _, key := range keys {
 		s, _ := r.registry.Find(key)
-		c := Change{Before: r.values.Text(key)}
+		c := Change{Before: r.now(key)}
 		wanted := r.registry.Values()
 		if err := wanted.Set(key, changes[key], Origin{Source: FromRequest, Where: where}); err != nil {
 			return nil, err
@@ -158,7 +175,7 @@ func (r *Running) Reload() ([]Change, error) {
 	}
 	var done []Change
 	for _, s := range r.registry.settings {
-		before, after := r.values.Text(s.Key), next.Text(s.Key)
+		before, after := r.now(s.Key), next.Text(s.Key)
 		if before == after {
 			continue
 		}
