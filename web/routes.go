@@ -20,9 +20,10 @@ type Route struct {
 
 // Routes are all rows of the API, in the order of the reference page.
 func Routes() []Route {
-	return []Route{
+	routes := []Route{
 		{Method: "GET", Path: "/api/v1/status", Doc: "The cluster as this node sees it, with a verdict: healthy, starting or degraded.", Answer: "status", handle: api.status},
 		{Method: "GET", Path: "/api/v1/members", Doc: "The members, sorted by name.", Answer: "members", handle: api.members},
+		{Method: "GET", Path: "/api/v1/members/{member}", Doc: "One member, by its name, an address or the beginning of its id, with what is wrong with it.", Answer: "member", handle: api.member},
 		{Method: "GET", Path: "/api/v1/node", Doc: "This node: its id, addresses, the conditions of being ready, and counters.", Answer: "node", handle: api.node},
 		{Method: "GET", Path: "/api/v1/slots", Doc: "Who serves which hash slots.", Answer: "slots", handle: api.slots},
 		{Method: "GET", Path: "/api/v1/kv", Doc: "The keys of the shared map that begin with `?prefix=`, at most 1,000.", Answer: "kv", handle: api.keys},
@@ -33,6 +34,7 @@ func Routes() []Route {
 		{Method: "PATCH", Path: "/api/v1/settings", Doc: "Changes settings, all or none: they are written to the node's file, and taken at once where `effect` says so.", Body: `{"log_level": "debug", "fabric.fanout": 5}`, Answer: "settings-changed", handle: api.change},
 		{Method: "GET", Path: "/api/v1/version", Doc: "What was built, and from what.", Answer: "version", handle: api.version},
 	}
+	return append(routes, operationRoutes()...)
 }
 
 // Options changes how a handler protects itself. The zero value is for loopback.
@@ -41,6 +43,9 @@ type Options struct {
 	MaxBody func() int64
 	// Settings is the configuration of the node; nil: it has none that could be read or changed, as in a demo.
 	Settings *settings.Running
+	// Stop makes the process of the node end, after an operation that ends with that; nil: there is no such process.
+	// It does not wait, and may be called more than once.
+	Stop func()
 	// Remote accepts any name as the host, for a port that is open beyond loopback.
 	Remote bool
 	// Socket accepts SocketHost as the host, for the socket in the data directory.

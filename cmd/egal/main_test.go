@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -138,3 +141,19 @@ func golden(t *testing.T, path, got string) {
 }
 
 func goldenFile(name string) string { return filepath.Join("testdata", name) }
+
+// speak sends a command to a store and expects the first line of a reply.
+func speak(t *testing.T, address, command, reply string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprint(conn, command+"\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || line != reply+"\r\n" {
+		t.Fatalf("%s: %q, %v", command, line, err)
+	}
+}

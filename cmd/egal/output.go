@@ -169,6 +169,11 @@ func (w *world) paints(cmd *cobra.Command) (painter, error) {
 	return painter(when == "always" || when == "auto" && auto), nil
 }
 
+// symbols colours the symbols of states.
+func (p painter) symbols(text string) string {
+	return strings.NewReplacer("● ", p.paint(green, "●")+" ", "○ ", p.paint(red, "○")+" ", "◐ ", p.paint(yellow, "◐")+" ").Replace(text)
+}
+
 func (p painter) paint(color, text string) string {
 	if !p {
 		return text

@@ -66,7 +66,9 @@ func (w *world) start(ctx context.Context, from sources) error {
 	if err != nil {
 		return errors.Join(err, node.Close())
 	}
-	server := serveNode(ctx, logger, node, web.Options{Settings: running, MaxBody: knobs.maxBody.Load, Remote: values.Bool("insecure")}, listener)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	server := serveNode(ctx, logger, node, web.Options{Settings: running, MaxBody: knobs.maxBody.Load, Stop: stop, Remote: values.Bool("insecure")}, listener)
 	logStarted(logger, node, listener)
 	w.attend(ctx, logger, node, running)
 	logger.Info("stopping", "event", "node_stopping")
