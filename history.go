@@ -16,7 +16,9 @@ type moment struct {
 
 // history remembers when members changed, for people: no decision rests on it. It has as many entries as the view has
 // members.
-type history struct{ moments atomic.Pointer[map[gossip.NodeID]moment] }
+type history struct {
+	moments atomic.Pointer[map[gossip.NodeID]moment]
+}
 
 // watch keeps the history until the node ends.
 func (n *Node) watch() {

@@ -13,7 +13,9 @@ func TestTheHistoryOfMembers(t *testing.T) {
 	view := func(members ...gossip.Member) *gossip.View {
 		return gossip.NewView(gossip.Contents{Self: a, Members: append(members, gossip.Member{ID: a, Status: gossip.StatusUp, Reachable: true})})
 	}
-	up := func(id gossip.NodeID) gossip.Member { return gossip.Member{ID: id, Status: gossip.StatusUp, Reachable: true} }
+	up := func(id gossip.NodeID) gossip.Member {
+		return gossip.Member{ID: id, Status: gossip.StatusUp, Reachable: true}
+	}
 	lost := func(id gossip.NodeID) gossip.Member { return gossip.Member{ID: id, Status: gossip.StatusUp} }
 	joining := func(id gossip.NodeID) gossip.Member {
 		return gossip.Member{ID: id, Status: gossip.StatusJoining, Reachable: true}

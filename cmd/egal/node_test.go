@@ -75,9 +75,9 @@ func TestNodeListInAllFormats(t *testing.T) {
 
 func TestATemplateThatDoesNotFit(t *testing.T) {
 	for template, want := range map[string]string{
-		"{{.verison}}":             `map has no entry for key "verison"`,
-		"{{.version":               "unclosed action",
-		"{{.version}}{{.verison}}": `map has no entry for key "verison"`,
+		"{{.vrsion}}":             `map has no entry for key "vrsion"`,
+		"{{.version":              "unclosed action",
+		"{{.version}}{{.vrsion}}": `map has no entry for key "vrsion"`,
 	} {
 		got := egalRun(t, "version", "-o", "go-template="+template)
 		if got.code != exitUsage || got.out != "" || !strings.Contains(got.err, want) || !strings.Contains(got.err, "hint: the fields are those of -o json") {
