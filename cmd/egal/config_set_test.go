@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/egalcluster/egal/internal/durable"
 	"github.com/egalcluster/egal/web"
 )
 
@@ -54,6 +55,25 @@ func TestConfigSetInTheFileOfANodeThatDoesNotRun(t *testing.T) {
 	}
 }
 
+func TestConfigSetLeavesTheFileOfALockedDirectoryAlone(t *testing.T) {
+	data := t.TempDir()
+	path := filepath.Join(data, "LOCK")
+	lock, err := durable.Lock(durable.OS(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func() result { return egalRun(t, "config", "set", "name", "a", "--data", data) }
+	if got := set(); got.code != exitUnreachable || !strings.Contains(got.err, "error: a node runs on "+data+", but has no socket there\nhint: ask it by --addr, or stop it first\n") {
+		t.Errorf("%+v", got)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := set(); got.code != exitOK || content(t, filepath.Join(data, "egal.yaml")) != "name: a\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestConfigSetInAFileThatIsNamed(t *testing.T) {
 	file := write(t, "# mine\nname: a # me\n")
 	if got := egalRun(t, "config", "set", "name", "b", "--config", file); got.code != exitOK || content(t, file) != "# mine\nname: b # me\n" {
@@ -91,7 +111,7 @@ func TestConfigSetOnARunningNode(t *testing.T) {
 		t.Errorf("the store has %d, %v", node.Counters["slots.max_clients"], err)
 	}
 	got := egalRun(t, "config", "show", "--running", "--data", data, "--origin")
-	for _, want := range []string{"file " + file + ":1\n", "fabric.fanout                4 ", "  5\n", "flag --slots-listen\n"} {
+	for _, want := range []string{"file " + file + ":1\n", "fabric.fanout                4 ", "default" + strings.Repeat(" ", len("file "+file+":1")-len("default")) + "  5\n", "flag --slots-listen\n"} {
 		if !strings.Contains(got.out, want) {
 			t.Errorf("lacks %q:\n%s%s", want, got.out, got.err)
 		}

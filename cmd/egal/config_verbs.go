@@ -112,8 +112,11 @@ func (o *output) settings(document web.Settings, origin bool) error {
 		if origin {
 			row = append(row, strings.TrimSpace(s.Source+" "+s.Where))
 		}
-		if pending(s) {
+		switch {
+		case pending(s):
 			row = append(row, dash(s.Next))
+		case waits:
+			row = append(row, "") // a cell, so that the column before it has its width
 		}
 		rows = append(rows, row)
 	}

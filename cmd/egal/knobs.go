@@ -38,9 +38,9 @@ func (k *knobs) of(node *egal.Node) map[string]settings.Knob {
 			service.SetRequireFullCoverage(v.Bool("slots.require_full_coverage"))
 		}
 	}}
-	for _, service := range node.Slots()[:min(1, len(node.Slots()))] {
-		clients.Text = func() string { return strconv.Itoa(service.MaxClients()) }
-		coverage.Text = func() string { return strconv.FormatBool(service.RequireFullCoverage()) }
+	if services := node.Slots(); len(services) > 0 {
+		clients.Text = func() string { return strconv.Itoa(services[0].MaxClients()) }
+		coverage.Text = func() string { return strconv.FormatBool(services[0].RequireFullCoverage()) }
 	}
 	all["slots.max_clients"], all["slots.require_full_coverage"] = clients, coverage
 	return all
