@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -23,16 +22,7 @@ func script(t *testing.T, verbs ...string) result {
 // ports are free ones for the nodes of a demo.
 func ports(t *testing.T) string {
 	t.Helper()
-	var free []string
-	for range demoNodes {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		free = append(free, strconv.Itoa(listener.Addr().(*net.TCPAddr).Port))
-	}
-	return strings.Join(free, ",")
+	return strings.Join(freePorts(t, demoNodes), ",")
 }
 
 func contains(t *testing.T, text string, patterns ...string) {

@@ -7,10 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -156,4 +158,27 @@ func speak(t *testing.T, address, command, reply string) {
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || line != reply+"\r\n" {
 		t.Fatalf("%s: %q, %v", command, line, err)
 	}
+}
+
+// freePorts are ports that are free now. They are none of those that the system gives to whoever asks for any port, so
+// that nobody else gets them in between.
+func freePorts(t *testing.T, count int) []string {
+	t.Helper()
+	var ports []string
+	for range 100 * count {
+		if len(ports) == count {
+			break
+		}
+		port := strconv.Itoa(20_000 + rand.IntN(12_000))
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		defer listener.Close()
+		ports = append(ports, port)
+	}
+	if len(ports) < count {
+		t.Fatalf("no %d free ports", count)
+	}
+	return ports
 }

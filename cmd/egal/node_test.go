@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,14 +17,7 @@ import (
 func startPair(t *testing.T) (one, two string, second *background) {
 	t.Helper()
 	one, two = t.TempDir(), t.TempDir()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed := taken.Addr().String()
-	if err := taken.Close(); err != nil {
-		t.Fatal(err)
-	}
+	seed := "127.0.0.1:" + freePorts(t, 1)[0]
 	planned := []string{"--join", seed, "--initial-members", "2"} // so that each gets its half at once
 	first := startNode(t, one, append(planned, "--name", "one", "--fabric-listen", seed)...)
 	second = startNode(t, two, append(planned, "--name", "two")...)
