@@ -105,7 +105,7 @@ func TestNodeStatus(t *testing.T) {
 		t.Errorf("after it has gone: %+v", got)
 	}
 	got = egalRun(t, "status", "--data", one)
-	if got.code != exitDegraded || !strings.Contains(got.out, "- two unreachable from one for ") || !strings.Contains(got.out, "degraded: two unreachable, 1 member up, 8192 of 16384 slots not served; next: start the unreachable ones") {
+	if got.code != exitDegraded || !strings.Contains(got.out, "- two unreachable from one for ") || !strings.Contains(got.out, "degraded: two unreachable, 1 member up, 8192 of 16384 slots not served; next: start the missing ones") {
 		t.Errorf("%+v", got)
 	}
 }
