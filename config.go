@@ -65,6 +65,11 @@ type Config struct {
 
 	// FabricListen is host:port for other nodes, UDP and TCP; empty: DefaultFabricListen. Port 0 takes a free one.
 	FabricListen string
+	// ClusterKeyFile holds the cluster's keys, as transport.ParseKeyring reads them: what nodes say to each other is sealed
+	// by them, and who lacks them gets no answer. Empty: plain text, on loopback only unless AllowPlain.
+	ClusterKeyFile string
+	// AllowPlain lets nodes talk in plain text beyond loopback when there is no ClusterKeyFile.
+	AllowPlain bool
 	// FabricFanout is how many members a node hands a rumor to; 0: the fabric's default.
 	FabricFanout int
 	// FabricStrategy is how rumors spread: "inr" (or empty), "literal" or "push". All nodes should have the same.
@@ -161,8 +166,8 @@ func (c Config) Validate() error {
 		fault("slots engine %q: want auto, epoll or net", c.SlotsEngine)
 	}
 	if !c.Insecure {
-		if c.Transport == nil && !isLoopback(c.FabricListen) {
-			fault("fabric listen %s: %w", c.FabricListen, ErrInsecure)
+		if c.Transport == nil && !isLoopback(c.FabricListen) && c.ClusterKeyFile == "" && !c.AllowPlain {
+			fault("fabric listen %s: %w\nhint: give all nodes one cluster key", c.FabricListen, ErrInsecure)
 		}
 		if c.runs(StructureSlots) && !isLoopback(c.SlotsListen) {
 			fault("slots listen %s: %w", c.SlotsListen, ErrInsecure)

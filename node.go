@@ -101,9 +101,16 @@ func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
 	}
 	open := cfg.Transport
 	if open == nil {
+		var keys *transport.Keyring
+		if cfg.ClusterKeyFile != "" {
+			if keys, err = transport.LoadKeyring(cfg.ClusterKeyFile, cfg.Logger); err != nil {
+				return nil, err
+			}
+		}
 		open = func(ctx context.Context) (transport.Transport, error) {
 			return transport.Listen(ctx, transport.NetConfig{
-				Addr: cfg.FabricListen, ListenConfig: cfg.ListenConfig, AllowPlain: cfg.Insecure, Logger: cfg.Logger,
+				Addr: cfg.FabricListen, ListenConfig: cfg.ListenConfig, Keys: keys,
+				AllowPlain: cfg.AllowPlain || cfg.Insecure, Logger: cfg.Logger,
 			})
 		}
 	}

@@ -37,8 +37,9 @@ type Fabric struct {
 	fail      sync.Once
 	failure   error // set before failed is closed
 
-	encoded  []byte // scratch of send, owned by the loop's goroutine
-	refusal  error  // of the write in progress, owned by the loop's goroutine
+	encoded  []byte           // scratch of send, owned by the loop's goroutine
+	entered  gossip.ClusterID // what the transport knows of our cluster; as encoded
+	refusal  error            // of the write in progress, owned by the loop's goroutine
 	last     atomic.Pointer[gossip.Metrics]
 	counters struct{ undecodable, unsent, snapshots, snapshotFailures atomic.Uint64 }
 }
@@ -117,10 +118,12 @@ func (f *Fabric) begin() error {
 	}
 	initial := f.core.View()
 	f.published.Store(&published{view: initial, changed: make(chan struct{})})
+	f.entered = initial.Cluster()
+	f.transport.Enter(transport.ClusterID(f.entered))
 	f.loop = loop.Start(f.core, loop.Config[gossip.Peer, gossip.Message, gossip.Event]{
 		Now: f.config.Now, Send: f.send, Notify: f.notify,
 	})
-	f.transport.Start(handler{f})
+	f.transport.Start(transport.Identity{Node: gossiping.ID, Boot: uint64(gossiping.Boot)}, handler{f})
 	background, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	cluster := f.home.identity.cluster

@@ -48,6 +48,9 @@ func (w *world) configuration(file string, flags *pflag.FlagSet) (*settings.Valu
 		}
 	}
 	for _, key := range []string{"fabric.listen", "slots.listen", "web.listen"} {
+		if key == "fabric.listen" && (values.String("fabric.cluster_key_file") != "" || values.Bool("fabric.allow_plain")) {
+			continue
+		}
 		faults = append(faults, checkReach(key, values.String(key), values.Origin(key).Where, values.Bool("insecure")))
 	}
 	err := errors.Join(faults...)
@@ -67,9 +70,12 @@ func checkReach(key, address, where string, insecure bool) error {
 	if ip, err := netip.ParseAddr(host); address == "" || host == "localhost" || err == nil && ip.IsLoopback() || insecure {
 		return nil
 	}
+	hint := "listen on 127.0.0.1, or add --insecure if whoever reaches the port may read and write"
+	if key == "fabric.listen" {
+		hint = "give all nodes one cluster key, --cluster-key-file; or listen on 127.0.0.1; or add --allow-plain if whoever reaches the port may read and write"
+	}
 	return &settings.Fault{
-		Where: where, Key: key, Problem: address + ": open beyond this machine, where nothing is encrypted and nobody logs in",
-		Hint: "listen on 127.0.0.1, or add --insecure if whoever reaches the port may read and write",
+		Where: where, Key: key, Problem: address + ": open beyond this machine, where nothing is encrypted and nobody logs in", Hint: hint,
 	}
 }
 
@@ -93,7 +99,8 @@ func nodeConfig(v *settings.Values) egal.Config {
 		Data: v.String("data"), Name: v.String("name"), Location: v.String("location"), Roles: v.List("roles"),
 		Structures: v.List("structures"), Insecure: v.Bool("insecure"),
 		Seeds: seeds, FirstSeed: len(seeds) > 0 && seeds[0] == listen, InitialMembers: v.Int("fabric.initial_members"),
-		FabricListen: listen, FabricFanout: v.Int("fabric.fanout"), ProbeInterval: v.Duration("fabric.probe_interval"),
+		FabricListen: listen, ClusterKeyFile: v.String("fabric.cluster_key_file"), AllowPlain: v.Bool("fabric.allow_plain"),
+		FabricFanout: v.Int("fabric.fanout"), ProbeInterval: v.Duration("fabric.probe_interval"),
 		ProbeMisses: v.Int("fabric.probe_misses"), SlotsListen: v.String("slots.listen"), SlotsAnnounce: v.String("slots.announce"),
 		SlotsEngine: v.String("slots.engine"), MaxClients: v.Int("slots.max_clients"),
 		RequireFullCoverage: v.Bool("slots.require_full_coverage"),

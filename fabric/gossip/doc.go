@@ -108,7 +108,7 @@
 //	MaxOwnKeys 1024, MaxOwnBytes 256 KiB    what a node may write about itself
 //	MaxShared 65,536, MaxSharedBytes 64 MiB the shared map at an origin; replicas take twice as much
 //	TombstoneLife 24 h                      how long deleted keys are remembered; 1024 own ones
-//	MaxDatagram 1200 B, MaxPacket 1 MiB     packets
+//	MaxDatagram 1152 B, MaxPacket 1 MiB     packets
 //	MaxFanout 64, MaxSeeds 64, MaxRoles 64  configuration
 //	4096 rumors, 4 MiB, 16 intervals each   worked on or remembered; the oldest is dropped, and counted
 //	12 tries, 8 avoided, 64 silent members  per rumor; 4096 missing ones are named, of a question 256

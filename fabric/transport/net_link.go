@@ -1,0 +1,137 @@
+package transport
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// link is an open stream: a connection after the hellos, and the session that it carries.
+type link struct {
+	conn    net.Conn
+	reader  *bufio.Reader
+	session *session
+	epoch   uint64
+	secrets secrets
+	in, out records
+}
+
+const inboundBuffer = 4 << 10
+
+var errKeyRemoved = errors.New("the key of this stream was removed")
+
+func newLink(conn net.Conn, reader *bufio.Reader, s *session, epoch uint64, keys secrets) *link {
+	return &link{
+		conn: conn, reader: reader, session: s, epoch: epoch, secrets: keys,
+		in: records{aead: keys.open}, out: records{aead: keys.send},
+	}
+}
+
+func (l *link) keyed() bool { return l.secrets.key == nil || l.secrets.ring.holds(l.secrets.key) }
+
+// read takes records until the stream ends. idle bounds the time without any, unless something is going on; 0 does
+// not. first, if there is one, is called with the first record, which must come within helloTimeout.
+func (l *link) read(idle time.Duration, first func()) error {
+	var buffer []byte
+	for {
+		wait := idle
+		if first != nil {
+			wait = helloTimeout
+		}
+		if err := l.await(wait); err != nil {
+			return err
+		}
+		_ = l.conn.SetReadDeadline(time.Now().Add(recordTimeout)) // an error shows in the read
+		record, err := l.in.read(l.reader, buffer)
+		switch {
+		case err != nil:
+			return err
+		case !l.keyed():
+			return errKeyRemoved
+		case first != nil:
+			first()
+			first = nil
+		}
+		if err := l.session.receive(record, l.epoch); err != nil {
+			return err
+		}
+		if buffer = record[:0]; cap(buffer) > readStep { // the large ones are rare
+			buffer = nil
+		}
+	}
+}
+
+// await waits for the next record to begin.
+func (l *link) await(idle time.Duration) error {
+	for l.reader.Buffered() == 0 {
+		var deadline time.Time
+		if idle > 0 {
+			deadline = time.Now().Add(idle)
+		}
+		_ = l.conn.SetReadDeadline(deadline) // an error shows in the read
+		_, err := l.reader.Peek(1)
+		if errors.Is(err, os.ErrDeadlineExceeded) && l.session.busy() {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write sends records until the connection breaks, the session goes on to another epoch, or nothing is going on for the
+// idle time, where 0 waits for ever. greeting comes before the first record. wake says that there is something to send.
+func (l *link) write(greeting []byte, idle time.Duration, wake, broken, stop <-chan struct{}) (used, idled bool) {
+	var expired <-chan time.Time
+	var timer *time.Timer
+	if idle > 0 {
+		timer = time.NewTimer(idle)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	buffer := greeting
+	begin := len(greeting) > 0 || l.secrets.key != nil // the first record proves that we hold the key
+	for {
+		at := len(buffer)
+		record, ok := l.session.fill(append(buffer, make([]byte, recordHeader)...), l.epoch)
+		if !ok || !l.keyed() {
+			return used, false
+		}
+		some := len(record) > at+recordHeader
+		if some || begin {
+			sealed := l.out.finish(record[at:])
+			_ = l.conn.SetWriteDeadline(time.Now().Add(recordTimeout)) // an error shows in the write
+			if _, err := l.conn.Write(append(record[:at], sealed...)); err != nil {
+				return used, false
+			}
+			used, begin = used || some, false
+			if buffer = record[:0]; timer != nil {
+				timer.Reset(idle)
+			}
+			continue
+		}
+		if cap(buffer) > readStep {
+			buffer = nil
+		}
+		select {
+		case <-stop:
+			return used, false
+		case <-broken:
+			return used, false
+		case <-wake:
+		case <-expired:
+			if !l.session.busy() {
+				return used, true
+			}
+			timer.Reset(idle)
+		}
+	}
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
