@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/egalcluster/egal/internal/invariant"
 )
 
 const (
@@ -69,6 +72,13 @@ type keys struct {
 type clusterKey struct {
 	id     uint8
 	secret Key
+	prk    []byte // what subkeys are expanded from
+}
+
+func newClusterKey(id uint8, secret Key) *clusterKey {
+	prk, err := hkdf.Extract(sha256.New, secret[:], []byte("egal fabric 2"))
+	invariant.Check(err == nil, "transport: hkdf: %v", err)
+	return &clusterKey{id, secret, prk}
 }
 
 func (k *keys) find(id uint8) *clusterKey {
@@ -83,7 +93,7 @@ func (k *keys) find(id uint8) *clusterKey {
 // NewKeyring makes a keyring of one key, in use, with id 0.
 func NewKeyring(key Key) *Keyring {
 	r := &Keyring{}
-	first := &clusterKey{secret: key}
+	first := newClusterKey(0, key)
 	r.current.Store(&keys{all: []*clusterKey{first}, use: first})
 	return r
 }
@@ -102,7 +112,7 @@ func (r *Keyring) Install(id uint8, key Key) error {
 				return now, fmt.Errorf("it is key %d", other.id)
 			}
 		}
-		now.all = append(now.all[:len(now.all):len(now.all)], &clusterKey{id: id, secret: key})
+		now.all = append(now.all[:len(now.all):len(now.all)], newClusterKey(id, key))
 		return now, nil
 	})
 }
@@ -181,7 +191,7 @@ func ParseKeyring(content []byte) (*Keyring, error) {
 		case err != nil:
 		case ring == nil:
 			ring = &Keyring{}
-			first := &clusterKey{id: id, secret: key}
+			first := newClusterKey(id, key)
 			ring.current.Store(&keys{all: []*clusterKey{first}, use: first})
 		default:
 			err = ring.Install(id, key)

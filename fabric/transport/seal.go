@@ -30,7 +30,7 @@ import (
 //	| n     | payload, sealed                                                                               |
 //	| 16    | tag                                                                                           |
 //
-// Its key is HKDF-SHA-256(cluster key, salt: sender and boot, info: lane and suite), its nonce the packet number. Also
+// Its key is HKDF-SHA-256(cluster key, info: lane, suite, sender and boot), its nonce the packet number. Also
 // under the tag, but not sent, are the receiver's boot, or the address sent to where the boot is not known, and the
 // cluster: a packet opens at one process of one cluster. Everything is little-endian.
 const (
@@ -107,9 +107,9 @@ const (
 	keyBack     = "egal fabric 2 stream to the dialler "
 )
 
-// subkey derives a cipher from a cluster key.
-func subkey(key *clusterKey, salt []byte, lane string, s suite) cipher.AEAD {
-	derived, err := hkdf.Key(sha256.New, key.secret[:], salt, lane+s.String(), 32)
+// subkey derives a cipher from a cluster key. whose ends the text that no other subkey has.
+func subkey(key *clusterKey, whose []byte, lane string, s suite) cipher.AEAD {
+	derived, err := hkdf.Expand(sha256.New, key.prk, lane+s.String()+" "+string(whose), 32)
 	invariant.Check(err == nil, "transport: hkdf: %v", err)
 	return s.aead(derived)
 }

@@ -111,10 +111,10 @@ type flow struct {
 	lane   Lane
 	kind   chunkKind // of its next chunk
 	rest   []byte
-	last   bool // the chunk that empties rest is the last one
-	queued bool // in its lane
-	begun  bool // a chunk was taken
-	total  int  // bytes at the beginning
+	last   bool            // the chunk that empties rest is the last one
+	queued bool            // in its lane
+	begun  bool            // a chunk was taken
+	total  int             // bytes at the beginning
 	begin  func(id uint64) // gives the number, when the first chunk is taken; nil: it has one
 	sent   func(size int, last bool)
 }
