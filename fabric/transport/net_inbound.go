@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"log/slog"
@@ -137,7 +136,7 @@ func (t *netTransport) serve(in *inbound) {
 // receive greets and takes what comes. Who does not prove to hold the key gets no answer.
 func (t *netTransport) receive(in *inbound) error {
 	_ = in.conn.SetDeadline(time.Now().Add(helloTimeout)) // an error shows in the read
-	reader := bufio.NewReaderSize(in.conn, inboundBuffer)
+	reader := newReader(in.conn)
 	peer, tag, err := readHello(reader)
 	if err != nil {
 		return err

@@ -30,6 +30,8 @@ func newLink(conn net.Conn, reader *bufio.Reader, s *session, epoch uint64, keys
 	}
 }
 
+func newReader(conn net.Conn) *bufio.Reader { return bufio.NewReaderSize(conn, inboundBuffer) }
+
 func (l *link) keyed() bool { return l.secrets.key == nil || l.secrets.ring.holds(l.secrets.key) }
 
 // read takes records until the stream ends. idle bounds the time without any, unless something is going on; 0 does

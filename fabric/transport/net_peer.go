@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -295,7 +294,7 @@ func (p *peer) greet(ctx context.Context, conn net.Conn) (*link, []byte, error) 
 	if keys.key != nil {
 		p.transport.meet(p.session, &peer)
 	}
-	return newLink(conn, bufio.NewReaderSize(conn, inboundBuffer), p.session, 0, keys), greeting, nil
+	return newLink(conn, newReader(conn), p.session, 0, keys), greeting, nil
 }
 
 // stream carries the session until the connection breaks, is reset, idles or the transport closes. It reports whether
