@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -20,11 +21,12 @@ type peer struct {
 	wake      chan struct{} // there is something to look at: something to send, a sign of life
 	session   *session
 
+	unanswered int // dials in a row that the peer ended; only run's goroutine touches it
+
 	mu     sync.Mutex // guards what follows
 	conn   net.Conn
 	cancel context.CancelFunc // ends the dial in progress
 	alive  bool               // the peer showed a sign of life: backing off ends
-	told   bool               // a person was told that the peer does not answer
 }
 
 func poke(wake chan struct{}) {
@@ -173,15 +175,26 @@ func (p *peer) run() {
 	}
 }
 
-// tell says in the log, once per idle time, what a person must see to.
+// tellAfter is after how many dials without an answer a person is told: a peer that is just ending refuses the next one.
+const tellAfter = 2
+
+// tell says in the log, once, what a person must see to.
 func (p *peer) tell(err error) {
-	if p.told || !errors.Is(err, ErrNoAnswer) && !errors.Is(err, errForged) && !errors.Is(err, errPlain) {
+	if !errors.Is(err, ErrNoAnswer) && !errors.Is(err, errForged) && !errors.Is(err, errPlain) {
+		p.unanswered = 0
 		return
 	}
-	p.told = true
+	if p.unanswered++; p.unanswered != tellAfter {
+		return
+	}
+	attributes := []any{"event", "transport_not_taken", "peer", p.addr.String(), "error", err}
+	if p.transport.ring == nil {
+		p.transport.logger.Warn("a peer does not take this node's streams: this node has no cluster key", attributes...)
+		return
+	}
 	use := p.transport.ring.current.Load().use
-	p.transport.logger.Warn("a peer does not take this node's streams: it has another cluster key, none, or no room",
-		"event", "transport_not_taken", "peer", p.addr.String(), "error", err, "key", use.id, "key_hash", use.secret.Hash())
+	p.transport.logger.Warn("a peer does not take this node's streams: it has another cluster key or none",
+		append(attributes, "key", use.id, "key_hash", use.secret.Hash())...)
 }
 
 func (p *peer) stopping() bool {
@@ -304,9 +317,10 @@ func (p *peer) stream(l *link, greeting []byte) (verify bool) {
 	p.conn = l.conn
 	p.mu.Unlock()
 	broken := make(chan struct{})
-	go func() { // ends with the connection, below
+	var err error // of the reading goroutine, until broken is closed
+	go func() {   // ends with the connection, below
 		defer close(broken)
-		_ = p.read(l) // how it ends does not matter
+		err = p.read(l)
 	}()
 	var used, idled bool
 	if !p.stopping() { // else Close did not see the connection
@@ -319,6 +333,9 @@ func (p *peer) stream(l *link, greeting []byte) (verify bool) {
 	_ = l.conn.Close() // the stream is over either way
 	<-broken
 	p.session.interrupt(ErrBroken)
+	if !p.stopping() && p.session.now() == l.epoch+1 {
+		p.tell(err)
+	}
 	return verify
 }
 
@@ -326,10 +343,12 @@ func (p *peer) stream(l *link, greeting []byte) (verify bool) {
 func (p *peer) read(l *link) error {
 	if l.secrets.key == nil {
 		peer, _, err := readHello(l.reader)
-		if err != nil {
+		switch {
+		case errors.Is(err, io.EOF) || isReset(err):
+			return ErrNoAnswer
+		case err != nil:
 			return err
-		}
-		if peer.sealed {
+		case peer.sealed:
 			return errSealed
 		}
 		p.transport.meet(p.session, &peer)
