@@ -28,6 +28,8 @@ type Node struct {
 	slots  []*slots.Service
 	ended  chan struct{} // closed by Close
 	close  func() error  // once
+
+	running sync.WaitGroup
 }
 
 // Start opens the node's ports, reads its identity from its data directory or makes it, and sets out to join or found
@@ -40,11 +42,18 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.foresee(ctx); err != nil {
 		return nil, fmt.Errorf("egal: start: %w", err)
 	}
-	members, err := startFabric(ctx, cfg)
+	secrets, err := loadSecrets(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("egal: start: %w", err)
+	}
+	members, err := startFabric(ctx, cfg, secrets)
 	if err != nil {
 		return nil, fmt.Errorf("egal: start: %w", err)
 	}
 	n := &Node{config: cfg, fabric: members, ended: make(chan struct{})}
+	if secrets.certificates != nil {
+		n.running.Go(func() { secrets.watch(n.ended, cfg.Logger) }) // ends by Close
+	}
 	n.close = sync.OnceValue(n.stop)
 	if cfg.runs(StructureSlots) {
 		service, err := startSlots(ctx, cfg, members)
@@ -94,22 +103,16 @@ func (c Config) foresee(ctx context.Context) error {
 	return listener.Close()
 }
 
-func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
+func startFabric(ctx context.Context, cfg Config, using secrets) (*fabric.Fabric, error) {
 	strategy, err := gossip.ParseStrategy(cfg.FabricStrategy)
 	if err != nil {
 		return nil, err
 	}
 	open := cfg.Transport
 	if open == nil {
-		var keys *transport.Keyring
-		if cfg.ClusterKeyFile != "" {
-			if keys, err = transport.LoadKeyring(cfg.ClusterKeyFile, cfg.Logger); err != nil {
-				return nil, err
-			}
-		}
 		open = func(ctx context.Context) (transport.Transport, error) {
 			return transport.Listen(ctx, transport.NetConfig{
-				Addr: cfg.FabricListen, ListenConfig: cfg.ListenConfig, Keys: keys,
+				Addr: cfg.FabricListen, ListenConfig: cfg.ListenConfig, Keys: using.keys, Certificates: using.certificates,
 				AllowPlain: cfg.AllowPlain || cfg.Insecure, Logger: cfg.Logger,
 			})
 		}
@@ -177,6 +180,7 @@ func (n *Node) stop() error {
 		faults = append(faults, service.Close())
 	}
 	faults = append(faults, n.fabric.Close())
+	n.running.Wait()
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("egal: close: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/egalcluster/egal"
+	"github.com/egalcluster/egal/fabric/transport"
 	"github.com/egalcluster/egal/internal/settings"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -100,6 +101,10 @@ func nodeConfig(v *settings.Values) egal.Config {
 		Structures: v.List("structures"), Insecure: v.Bool("insecure"),
 		Seeds: seeds, FirstSeed: len(seeds) > 0 && seeds[0] == listen, InitialMembers: v.Int("fabric.initial_members"),
 		FabricListen: listen, ClusterKeyFile: v.String("fabric.cluster_key_file"), AllowPlain: v.Bool("fabric.allow_plain"),
+		Certificates: transport.CertificateFiles{
+			CA: v.String("fabric.tls_ca_file"), Cert: v.String("fabric.tls_cert_file"),
+			Key: v.String("fabric.tls_key_file"), Revoked: v.String("fabric.tls_revoked_file"),
+		},
 		FabricFanout: v.Int("fabric.fanout"), ProbeInterval: v.Duration("fabric.probe_interval"),
 		ProbeMisses: v.Int("fabric.probe_misses"), SlotsListen: v.String("slots.listen"), SlotsAnnounce: v.String("slots.announce"),
 		SlotsEngine: v.String("slots.engine"), MaxClients: v.Int("slots.max_clients"),

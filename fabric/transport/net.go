@@ -54,6 +54,8 @@ type NetConfig struct {
 	ListenConfig *net.ListenConfig
 	// Keys seal everything, and only what is sealed by them is taken. nil: everything is plain text.
 	Keys *Keyring
+	// Certificates make streams mutual TLS, beside the keys, which they need. nil: streams stand on the keys alone.
+	Certificates *Certificates
 	// AllowPlain allows plain text beyond loopback. With Keys it has no meaning.
 	AllowPlain bool
 	// Logger takes structured logs; nil logs nothing.
@@ -64,18 +66,19 @@ type NetConfig struct {
 // something is sent to in order.
 type netTransport struct {
 	exchange
-	advertise netip.AddrPort
-	ring      *Keyring // nil: plain
-	suite     suite
-	udp       *net.UDPConn
-	tcp       net.Listener
-	logger    *slog.Logger
-	refusals  chan struct{} // wakes the goroutine that reads what the system says of refused datagrams
-	started   chan struct{} // closed by Start
-	stop      chan struct{}
-	running   sync.WaitGroup
-	sealer    atomic.Pointer[sealer]    // nil before Start, and when plain
-	heard     atomic.Pointer[ClusterID] // the last one that a peer has proven to be in
+	advertise    netip.AddrPort
+	ring         *Keyring      // nil: plain
+	certificates *Certificates // nil: no TLS
+	suite        suite
+	udp          *net.UDPConn
+	tcp          net.Listener
+	logger       *slog.Logger
+	refusals     chan struct{} // wakes the goroutine that reads what the system says of refused datagrams
+	started      chan struct{} // closed by Start
+	stop         chan struct{}
+	running      sync.WaitGroup
+	sealer       atomic.Pointer[sealer]    // nil before Start, and when plain
+	heard        atomic.Pointer[ClusterID] // the last one that a peer has proven to be in
 
 	mu       sync.Mutex // guards what follows
 	self     Identity   // set before started is closed
@@ -84,7 +87,8 @@ type netTransport struct {
 	peers    map[netip.AddrPort]*peer
 	inbound  map[*inbound]struct{}
 	from     map[netip.Addr]*tally
-	unproven int // sum over from
+	unproven int       // sum over from
+	said     time.Time // when a refused stream was last logged
 }
 
 // tally counts the incoming streams of one address.
@@ -111,6 +115,9 @@ func listen(ctx context.Context, config NetConfig) (*netTransport, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.Certificates != nil && config.Keys == nil {
+		return nil, fmt.Errorf("%w: certificates protect streams only\nhint: give all nodes one cluster key, too", ErrNoKey)
+	}
 	if config.Keys == nil && !addr.Addr().IsLoopback() && !config.AllowPlain {
 		return nil, fmt.Errorf("%w\nhint: give all nodes one cluster key, listen on 127.0.0.1, or allow plain text on a network you trust", ErrNotLoopback)
 	}
@@ -130,18 +137,19 @@ func listen(ctx context.Context, config NetConfig) (*netTransport, error) {
 	_ = udp.SetReadBuffer(4 << 20) // best effort: the system's own bound holds
 	askForRefusals(udp)
 	return &netTransport{
-		advertise: config.Advertise,
-		ring:      config.Keys,
-		suite:     bestSuite(),
-		udp:       udp,
-		tcp:       tcp,
-		logger:    config.Logger,
-		refusals:  make(chan struct{}, 1),
-		started:   make(chan struct{}),
-		stop:      make(chan struct{}),
-		peers:     map[netip.AddrPort]*peer{},
-		inbound:   map[*inbound]struct{}{},
-		from:      map[netip.Addr]*tally{},
+		advertise:    config.Advertise,
+		ring:         config.Keys,
+		certificates: config.Certificates,
+		suite:        bestSuite(),
+		udp:          udp,
+		tcp:          tcp,
+		logger:       config.Logger,
+		refusals:     make(chan struct{}, 1),
+		started:      make(chan struct{}),
+		stop:         make(chan struct{}),
+		peers:        map[netip.AddrPort]*peer{},
+		inbound:      map[*inbound]struct{}{},
+		from:         map[netip.Addr]*tally{},
 	}, nil
 }
 
@@ -226,6 +234,10 @@ func (t *netTransport) Start(self Identity, h Handler) {
 	t.handler, t.self = h, self
 	if t.ring != nil {
 		t.sealer.Store(newSealer(t.ring, self, t.suite))
+	}
+	if t.certificates != nil && t.certificates.Node() != self.Node {
+		t.logger.Error("the certificate of this node names another one: peers will not take its streams", "event", "transport_wrong_certificate",
+			"certificate", fmt.Sprintf("%x", t.certificates.Node()), "node", fmt.Sprintf("%x", self.Node))
 	}
 	close(t.started)
 	t.running.Go(func() { t.readDatagrams(h) })

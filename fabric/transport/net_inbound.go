@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -127,25 +128,55 @@ func (t *netTransport) serve(in *inbound) {
 	if !in.proven { // only this goroutine sets it
 		t.counters.rejected.Add(1)
 	}
-	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+	var refused *greetError
+	switch {
+	case errors.As(err, &refused):
+		t.sayRefused(in, err)
+	case !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed):
 		t.logger.Debug("fabric stream ended", "event", "transport_stream_ended", "from", in.conn.RemoteAddr().String(), "error", err)
 	}
 	t.dismiss(in)
 }
 
+// refusalsSaidEvery is the least time between two log records about streams that are not taken: whoever reaches the
+// port can cause them.
+const refusalsSaidEvery = time.Minute
+
+// sayRefused says in the log why a stream was not taken.
+func (t *netTransport) sayRefused(in *inbound, err error) {
+	t.mu.Lock()
+	now := time.Now()
+	silent := !t.said.IsZero() && now.Sub(t.said) < refusalsSaidEvery
+	if !silent {
+		t.said = now
+	}
+	t.mu.Unlock()
+	if !silent {
+		t.logger.Warn("a stream was not taken; more of them are only counted for a minute",
+			"event", "transport_refused", "from", in.conn.RemoteAddr().String(), "error", err)
+	}
+}
+
 // receive greets and takes what comes. Who does not prove to hold the key gets no answer.
 func (t *netTransport) receive(in *inbound) error {
 	_ = in.conn.SetDeadline(time.Now().Add(helloTimeout)) // an error shows in the read
-	reader := newReader(in.conn)
+	conn, proof, err := t.certificates.secure(context.Background(), in.conn, false)
+	if err != nil {
+		return &greetError{err}
+	}
+	reader := newReader(conn)
 	peer, tag, err := readHello(reader)
 	if err != nil {
 		return err
 	}
 	reply, keys, err := t.handshake().answer(&peer, tag)
-	if err != nil {
-		return err
+	if err == nil {
+		err = proof.matches(&peer)
 	}
-	l := newLink(in.conn, reader, in.session, in.session.now(), keys)
+	if err != nil {
+		return &greetError{err}
+	}
+	l := newLink(in.conn, conn, reader, in.session, in.session.now(), keys, proof)
 	first := func() { t.prove(in, &peer) } // until its first record has come, this may be the repetition of a hello
 	if keys.key == nil {
 		first()

@@ -11,11 +11,13 @@ import (
 
 // link is an open stream: a connection after the hellos, and the session that it carries.
 type link struct {
+	raw     net.Conn // below TLS
 	conn    net.Conn
 	reader  *bufio.Reader
 	session *session
 	epoch   uint64
 	secrets secrets
+	proof   *proof
 	in, out records
 }
 
@@ -23,16 +25,22 @@ const inboundBuffer = 4 << 10
 
 var errKeyRemoved = errors.New("the key of this stream was removed")
 
-func newLink(conn net.Conn, reader *bufio.Reader, s *session, epoch uint64, keys secrets) *link {
+func newLink(raw, conn net.Conn, reader *bufio.Reader, s *session, epoch uint64, keys secrets, p *proof) *link {
 	return &link{
-		conn: conn, reader: reader, session: s, epoch: epoch, secrets: keys,
+		raw: raw, conn: conn, reader: reader, session: s, epoch: epoch, secrets: keys, proof: p,
 		in: records{aead: keys.open}, out: records{aead: keys.send},
 	}
 }
 
 func newReader(conn net.Conn) *bufio.Reader { return bufio.NewReaderSize(conn, inboundBuffer) }
 
-func (l *link) keyed() bool { return l.secrets.key == nil || l.secrets.ring.holds(l.secrets.key) }
+// trusted checks what the stream stands on, which may have changed since it was opened.
+func (l *link) trusted() error {
+	if l.secrets.key != nil && !l.secrets.ring.holds(l.secrets.key) {
+		return errKeyRemoved
+	}
+	return l.proof.holds()
+}
 
 // read takes records until the stream ends. idle bounds the time without any, unless something is going on; 0 does
 // not. first, if there is one, is called with the first record, which must come within helloTimeout.
@@ -48,12 +56,13 @@ func (l *link) read(idle time.Duration, first func()) error {
 		}
 		_ = l.conn.SetReadDeadline(time.Now().Add(recordTimeout)) // an error shows in the read
 		record, err := l.in.read(l.reader, buffer)
-		switch {
-		case err != nil:
+		if err == nil {
+			err = l.trusted()
+		}
+		if err != nil {
 			return err
-		case !l.keyed():
-			return errKeyRemoved
-		case first != nil:
+		}
+		if first != nil {
 			first()
 			first = nil
 		}
@@ -100,7 +109,7 @@ func (l *link) write(greeting []byte, idle time.Duration, wake, broken, stop <-c
 	for {
 		at := len(buffer)
 		record, ok := l.session.fill(append(buffer, make([]byte, recordHeader)...), l.epoch)
-		if !ok || !l.keyed() {
+		if !ok || l.trusted() != nil {
 			return used, false
 		}
 		some := len(record) > at+recordHeader

@@ -180,7 +180,8 @@ const tellAfter = 2
 
 // tell says in the log, once, what a person must see to.
 func (p *peer) tell(err error) {
-	if !errors.Is(err, ErrNoAnswer) && !errors.Is(err, errForged) && !errors.Is(err, errPlain) {
+	var refused *greetError
+	if !errors.As(err, &refused) {
 		p.unanswered = 0
 		return
 	}
@@ -189,11 +190,11 @@ func (p *peer) tell(err error) {
 	}
 	attributes := []any{"event", "transport_not_taken", "peer", p.addr.String(), "error", err}
 	if p.transport.ring == nil {
-		p.transport.logger.Warn("a peer does not take this node's streams: this node has no cluster key", attributes...)
+		p.transport.logger.Warn("there is no stream to a peer: this node has no cluster key", attributes...)
 		return
 	}
 	use := p.transport.ring.current.Load().use
-	p.transport.logger.Warn("a peer does not take this node's streams: it has another cluster key or none",
+	p.transport.logger.Warn("there is no stream to a peer: another cluster key, or a certificate that is not taken",
 		append(attributes, "key", use.id, "key_hash", use.secret.Hash())...)
 }
 
@@ -297,24 +298,36 @@ func (p *peer) dial() (l *link, greeting []byte, err error) {
 	return l, greeting, nil
 }
 
+// greetError is what went wrong between a connection and the first record: one side does not take the other.
+type greetError struct{ error }
+
+func (e *greetError) Unwrap() error { return e.error }
+
 // greet exchanges the hellos on a connection that was dialled.
 func (p *peer) greet(ctx context.Context, conn net.Conn) (*link, []byte, error) {
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })() // what is read or written ends
-	greeting, peer, keys, err := p.transport.handshake().dial(conn)
+	secured, proof, err := p.transport.certificates.secure(ctx, conn, true)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, &greetError{err}
+	}
+	greeting, peer, keys, err := p.transport.handshake().dial(secured)
+	if err == nil {
+		err = proof.matches(&peer)
+	}
+	if err != nil {
+		return nil, nil, &greetError{err}
 	}
 	if keys.key != nil {
 		p.transport.meet(p.session, &peer)
 	}
-	return newLink(conn, newReader(conn), p.session, 0, keys), greeting, nil
+	return newLink(conn, secured, newReader(secured), p.session, 0, keys, proof), greeting, nil
 }
 
 // stream carries the session until the connection breaks, is reset, idles or the transport closes. It reports whether
 // the connection was used and then broken by the other side: worth a dial to see what became of it.
 func (p *peer) stream(l *link, greeting []byte) (verify bool) {
 	p.mu.Lock()
-	p.conn = l.conn
+	p.conn = l.raw
 	p.mu.Unlock()
 	broken := make(chan struct{})
 	var err error // of the reading goroutine, until broken is closed
@@ -330,7 +343,7 @@ func (p *peer) stream(l *link, greeting []byte) (verify bool) {
 	p.conn = nil
 	p.mu.Unlock()
 	verify = used && !idled && p.session.now() == l.epoch && !p.stopping()
-	_ = l.conn.Close() // the stream is over either way
+	_ = l.raw.Close() // the stream is over either way
 	<-broken
 	p.session.interrupt(ErrBroken)
 	if !p.stopping() && p.session.now() == l.epoch+1 {
@@ -345,11 +358,11 @@ func (p *peer) read(l *link) error {
 		peer, _, err := readHello(l.reader)
 		switch {
 		case errors.Is(err, io.EOF) || isReset(err):
-			return ErrNoAnswer
+			return &greetError{ErrNoAnswer}
 		case err != nil:
 			return err
 		case peer.sealed:
-			return errSealed
+			return &greetError{errSealed}
 		}
 		p.transport.meet(p.session, &peer)
 	}

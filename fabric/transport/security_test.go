@@ -289,7 +289,7 @@ func TestAnIdleStreamEnds(t *testing.T) {
 				return nil, ctx.Err()
 			})
 			s := newSession(x, false, func() {})
-			l := newLink(here, newReader(here), s, 0, secrets{})
+			l := newLink(here, here, newReader(here), s, 0, secrets{}, nil)
 			ended := make(chan error, 1)
 			go func() { ended <- l.read(20*time.Millisecond, nil) }()
 			if tc.busy {

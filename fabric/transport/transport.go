@@ -31,6 +31,8 @@ var (
 	ErrAddress = errors.New("transport: unusable address")
 	// ErrNotLoopback says that a plain-text transport was asked for beyond loopback.
 	ErrNotLoopback = errors.New("transport: plain text is for loopback only")
+	// ErrNoKey says that something needs a cluster key.
+	ErrNoKey = errors.New("transport: no cluster key")
 	// ErrInUse says that another transport has the address.
 	ErrInUse = errors.New("transport: address in use")
 	// ErrUnreachable says that no stream to the peer could be opened: the peer has seen nothing.
