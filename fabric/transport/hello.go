@@ -62,13 +62,13 @@ type hello struct {
 	body    []byte // as it travels, without the tag
 }
 
-// append encodes a hello without its tag.
-func (h *hello) append(b []byte) []byte {
+// encode encodes a hello without its tag.
+func (h *hello) encode() []byte {
 	form := byte(0)
 	if h.sealed {
 		form = 1 + byte(h.suite)
 	}
-	b = append(append(b, helloMagic...), helloVersion, form, h.key)
+	b := append([]byte(helloMagic), helloVersion, form, h.key)
 	b = append(h.who.append(b), h.cluster[:]...)
 	ip := h.addr.Addr().Unmap().WithZone("").AsSlice()
 	b = append(append(b, byte(len(ip)+2)), ip...)
@@ -163,7 +163,7 @@ func (h handshake) hello() (*hello, *clusterKey) {
 		own.key = key.id
 		_, _ = rand.Read(own.random[:]) // never fails: crypto/rand.Read
 	}
-	own.body = own.append(nil)
+	own.body = own.encode()
 	return own, key
 }
 
@@ -212,7 +212,7 @@ func (h handshake) answer(peer *hello, tag []byte) (reply []byte, s secrets, err
 		return nil, s, errForged
 	}
 	own.key, own.suite = peer.key, peer.suite
-	own.body = own.append(nil)
+	own.body = own.encode()
 	open, send := streamKeys(key, peer, own)
 	return append(append([]byte(nil), own.body...), own.tag(key, keyAnswer, peer.body)...), secrets{h.ring, key, send, open}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,7 +113,7 @@ func (r *Keyring) Install(id uint8, key Key) error {
 				return now, fmt.Errorf("it is key %d", other.id)
 			}
 		}
-		now.all = append(now.all[:len(now.all):len(now.all)], newClusterKey(id, key))
+		now.all = append(slices.Clip(now.all), newClusterKey(id, key))
 		return now, nil
 	})
 }

@@ -128,9 +128,9 @@ func (t *netTransport) serve(in *inbound) {
 	if !in.proven { // only this goroutine sets it
 		t.counters.rejected.Add(1)
 	}
-	var refused *greetError
+	_, refused := errors.AsType[*greetError](err)
 	switch {
-	case errors.As(err, &refused):
+	case refused:
 		t.sayRefused(in, err)
 	case !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed):
 		t.logger.Debug("fabric stream ended", "event", "transport_stream_ended", "from", in.conn.RemoteAddr().String(), "error", err)

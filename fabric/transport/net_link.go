@@ -51,7 +51,7 @@ func (l *link) read(idle time.Duration, first func()) error {
 		if first != nil {
 			wait = helloTimeout
 		}
-		if err := l.await(wait); err != nil {
+		if err := l.await(wait, func() { buffer = nil }); err != nil {
 			return err
 		}
 		_ = l.conn.SetReadDeadline(time.Now().Add(recordTimeout)) // an error shows in the read
@@ -69,29 +69,41 @@ func (l *link) read(idle time.Duration, first func()) error {
 		if err := l.session.receive(record, l.epoch); err != nil {
 			return err
 		}
-		if buffer = record[:0]; cap(buffer) > readStep { // the large ones are rare
-			buffer = nil
-		}
+		buffer = record[:0]
 	}
 }
 
-// await waits for the next record to begin.
-func (l *link) await(idle time.Duration) error {
-	for l.reader.Buffered() == 0 {
-		var deadline time.Time
-		if idle > 0 {
-			deadline = time.Now().Add(idle)
-		}
-		_ = l.conn.SetReadDeadline(deadline) // an error shows in the read
+// restsAfter is after how long without anything a stream gives its buffers back.
+const restsAfter = time.Second
+
+// await waits for the next record to begin. rests is called when nothing comes for a while.
+func (l *link) await(idle time.Duration, rests func()) error {
+	if l.reader.Buffered() > 0 {
+		return nil
+	}
+	begin, wait := time.Now(), restsAfter
+	if idle > 0 {
+		wait = min(wait, idle)
+	}
+	_ = l.conn.SetReadDeadline(begin.Add(wait)) // an error shows in the read
+	for {
 		_, err := l.reader.Peek(1)
-		if errors.Is(err, os.ErrDeadlineExceeded) && l.session.busy() {
-			continue
-		}
-		if err != nil {
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
+		rests()
+		if idle == 0 {
+			_ = l.conn.SetReadDeadline(time.Time{}) // as above
+			continue
+		}
+		if time.Since(begin) >= idle {
+			if !l.session.busy() {
+				return err
+			}
+			begin = time.Now()
+		}
+		_ = l.conn.SetReadDeadline(begin.Add(idle)) // as above
 	}
-	return nil
 }
 
 // write sends records until the connection breaks, the session goes on to another epoch, or nothing is going on for the
@@ -104,6 +116,8 @@ func (l *link) write(greeting []byte, idle time.Duration, wake, broken, stop <-c
 		defer timer.Stop()
 		expired = timer.C
 	}
+	rest := time.NewTimer(restsAfter)
+	defer rest.Stop()
 	buffer := greeting
 	begin := len(greeting) > 0 || l.secrets.key != nil // the first record proves that we hold the key
 	for {
@@ -123,12 +137,14 @@ func (l *link) write(greeting []byte, idle time.Duration, wake, broken, stop <-c
 			if buffer = record[:0]; timer != nil {
 				timer.Reset(idle)
 			}
+			if cap(buffer) > readStep {
+				rest.Reset(restsAfter)
+			}
 			continue
 		}
-		if cap(buffer) > readStep {
-			buffer = nil
-		}
 		select {
+		case <-rest.C:
+			buffer = nil
 		case <-stop:
 			return used, false
 		case <-broken:

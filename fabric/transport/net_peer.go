@@ -180,8 +180,7 @@ const tellAfter = 2
 
 // tell says in the log, once, what a person must see to.
 func (p *peer) tell(err error) {
-	var refused *greetError
-	if !errors.As(err, &refused) {
+	if _, refused := errors.AsType[*greetError](err); !refused {
 		p.unanswered = 0
 		return
 	}

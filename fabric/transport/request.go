@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -267,8 +266,7 @@ func (s *session) receiveBody(id uint64, v *served, c chunk) error {
 
 func (s *session) serve(ctx context.Context, id uint64, v *served, h RequestHandler, from From, body []byte) {
 	defer v.cancel()
-	var response []byte
-	err := error(ErrNoHandler)
+	response, err := []byte(nil), ErrNoHandler
 	if h != nil {
 		response, err = h(ctx, from, body)
 	}
@@ -281,13 +279,12 @@ func (s *session) serve(ctx context.Context, id uint64, v *served, h RequestHand
 		return
 	}
 	how := outcomeDone
-	var remote *RemoteError
+	remote, passedOn := errors.AsType[*RemoteError](err)
 	switch {
 	case err == nil && len(response) > MaxFrame:
 		how, response = outcomeTooLarge, nil
 	case err == nil:
-		response = bytes.Clone(response)
-	case errors.As(err, &remote):
+	case passedOn:
 		how, response = outcomeError, []byte(remote.Text)
 	default:
 		how, response = outcomeError, []byte(err.Error())

@@ -18,11 +18,11 @@ var (
 )
 
 // sealed is a packet as it travels.
-func sealed(t testing.TB, s *sealer, to binding, payload string) []byte {
-	t.Helper()
+func sealed(tb testing.TB, s *sealer, to binding, payload string) []byte {
+	tb.Helper()
 	var packet []byte
 	if err := s.seal(to, []byte(payload), func(b []byte) error { packet = bytes.Clone(b); return nil }); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return packet
 }
@@ -221,11 +221,10 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		{"a nonce that comes again", planted{oneNumber: true}, func(t tester, s *sealer, _ *opener) { t.Helper(); checkNonces(t, s) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			sound, buggy := false, false
 			s, o := with(planted{})
-			sound = complains(func(t tester) { t.Helper(); tc.check(t, s, o) })
+			sound := complains(func(t tester) { t.Helper(); tc.check(t, s, o) })
 			s, o = with(tc.bug)
-			buggy = complains(func(t tester) { t.Helper(); tc.check(t, s, o) })
+			buggy := complains(func(t tester) { t.Helper(); tc.check(t, s, o) })
 			if sound || !buggy {
 				t.Fatalf("a complaint about sound code: %t, about the bug: %t", sound, buggy)
 			}

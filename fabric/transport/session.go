@@ -164,10 +164,9 @@ func (s *session) pick() *flow {
 		s.lanes[lane][0] = nil
 		s.lanes[lane] = s.lanes[lane][1:]
 		f.queued = false
-		switch lane {
-		case LaneOrdinary:
+		if lane == LaneOrdinary {
 			s.turn++
-		case LaneBulk:
+		} else if lane == LaneBulk {
 			s.turn = 0
 		}
 		return f

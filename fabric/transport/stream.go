@@ -14,12 +14,13 @@ type byteStream struct {
 	changed sync.Cond // something below has changed
 
 	out    flow
-	window int  // bytes that the other side still takes
-	wrote  bool // the last chunk is on its way
+	memory []byte // what out.rest lies in
+	window int    // bytes that the other side still takes
+	wrote  bool   // the last chunk is on its way
 
-	in    []byte // received and not read
-	owed  int    // bytes read that the other side has not been told of
-	ended bool   // the other side has said its last
+	in    buffered // received and not read
+	owed  int      // bytes read that the other side has not been told of
+	ended bool     // the other side has said its last
 
 	err    error // the stream is broken
 	closed bool
@@ -95,7 +96,7 @@ func (s *session) receiveStream(b *byteStream, c chunk) error {
 	defer b.changed.Broadcast()
 	switch c.kind {
 	case chunkMore:
-		if b.ended || len(b.in)+b.owed+len(c.payload) > StreamWindow {
+		if b.ended || b.in.size()+b.owed+len(c.payload) > StreamWindow {
 			return fmt.Errorf("%w: more of stream %d than was asked for", errChunk, b.out.id)
 		}
 		b.ended = c.last
@@ -103,7 +104,7 @@ func (s *session) receiveStream(b *byteStream, c chunk) error {
 			b.owed += len(c.payload)
 			b.grant()
 		} else {
-			b.in = append(b.in, c.payload...)
+			b.in.write(c.payload)
 		}
 	case chunkWindow:
 		if len(c.payload) != 4 {
@@ -178,7 +179,7 @@ func (b *byteStream) abort(err error) {
 func (b *byteStream) Read(p []byte) (int, error) {
 	s := b.session
 	s.mu.Lock()
-	for len(b.in) == 0 && !b.ended && b.err == nil && !b.closed && len(p) > 0 {
+	for b.in.size() == 0 && !b.ended && b.err == nil && !b.closed && len(p) > 0 {
 		b.changed.Wait()
 	}
 	n := 0
@@ -186,11 +187,8 @@ func (b *byteStream) Read(p []byte) (int, error) {
 	switch {
 	case b.closed:
 		err = io.ErrClosedPipe
-	case len(b.in) > 0 || len(p) == 0:
-		n = copy(p, b.in)
-		if b.in = b.in[n:]; len(b.in) == 0 {
-			b.in = nil
-		}
+	case b.in.size() > 0 || len(p) == 0:
+		n = b.in.read(p)
 		b.owed += n
 		b.grant()
 	case b.ended:
@@ -217,7 +215,7 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 		case b.closed || b.out.last:
 			err = io.ErrClosedPipe
 		default:
-			b.out.rest = append(b.out.rest, p[:size]...)
+			b.queueBytes(p[:size])
 			b.window -= size
 			s.queue(&b.out)
 			p, n = p[size:], n+size
@@ -226,6 +224,41 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 		s.wake()
 	}
 	return n, err
+}
+
+// queueBytes puts bytes at the end of what waits, in the memory of what has been sent where there is room.
+func (b *byteStream) queueBytes(p []byte) {
+	if rest := b.out.rest; cap(rest)-len(rest) < len(p) && len(rest)+len(p) <= cap(b.memory) {
+		b.out.rest = b.memory[:copy(b.memory[:cap(b.memory)], rest)]
+	}
+	grown := cap(b.out.rest)-len(b.out.rest) < len(p)
+	b.out.rest = append(b.out.rest, p...)
+	if grown {
+		b.memory = b.out.rest[:0]
+	}
+}
+
+// buffered is bytes that were written and not read.
+type buffered struct {
+	b  []byte
+	at int // what comes before it was read
+}
+
+func (q *buffered) size() int { return len(q.b) - q.at }
+
+func (q *buffered) write(p []byte) {
+	if q.at > 0 && len(q.b)+len(p) > cap(q.b) {
+		q.b, q.at = q.b[:copy(q.b, q.b[q.at:])], 0
+	}
+	q.b = append(q.b, p...)
+}
+
+func (q *buffered) read(p []byte) int {
+	n := copy(p, q.b[q.at:])
+	if q.at += n; q.at == len(q.b) {
+		q.b, q.at = q.b[:0], 0
+	}
+	return n
 }
 
 func (b *byteStream) CloseWrite() error {
@@ -245,8 +278,8 @@ func (b *byteStream) Close() error {
 	s.mu.Lock()
 	unfinished := b.err == nil && !b.out.last
 	b.closed = true
-	b.owed += len(b.in)
-	b.in = nil
+	b.owed += b.in.size()
+	b.in = buffered{}
 	b.grant()
 	if b.stop != nil && !unfinished {
 		b.stop()

@@ -85,7 +85,7 @@ func (k Kind) Lane() Lane { return min(Lane(k>>14), LaneBulk) }
 
 // RequestHandler answers requests of one kind. Each call has its own goroutine. ctx ends with the caller's deadline,
 // when the caller gives up or cannot be reached any more, and when the transport closes, which waits for the handler.
-// body is the handler's. An error is told to the caller as text of up to MaxErrorText bytes.
+// body is the handler's, what it returns the transport's. An error is told to the caller as text of up to MaxErrorText bytes.
 type RequestHandler func(ctx context.Context, from From, body []byte) ([]byte, error)
 
 // StreamHandler serves a byte stream of one kind, on its own goroutine, under the same rules. The stream is closed when

@@ -21,9 +21,11 @@ import (
 )
 
 const (
-	// CALife, NodeLife and ClientLife are how long certificates are valid.
-	CALife     = 10 * 365 * 24 * time.Hour
-	NodeLife   = 365 * 24 * time.Hour
+	// CALife is how long an authority is valid.
+	CALife = 10 * 365 * 24 * time.Hour
+	// NodeLife is how long a node's certificate is valid.
+	NodeLife = 365 * 24 * time.Hour
+	// ClientLife is how long a client's certificate is valid.
 	ClientLife = 365 * 24 * time.Hour
 
 	skew         = 5 * time.Minute
