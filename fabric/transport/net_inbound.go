@@ -65,6 +65,7 @@ func (t *netTransport) rest(d time.Duration) bool {
 
 // admit takes a connection in, unless a bound is reached.
 func (t *netTransport) admit(conn net.Conn, h Handler) (*inbound, bool) {
+	boundUnsent(conn)
 	ip := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 	t.mu.Lock()
 	defer t.mu.Unlock()

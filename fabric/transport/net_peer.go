@@ -289,6 +289,7 @@ func (p *peer) dial() (l *link, greeting []byte, err error) {
 		return nil, nil, syscall.ECONNREFUSED
 	}
 	p.transport.counters.dialled.Add(1)
+	boundUnsent(conn)
 	l, greeting, err = p.greet(ctx, conn)
 	if err != nil {
 		_ = conn.Close() // it is of no use

@@ -357,6 +357,35 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
+// BenchmarkControlBesideBulk is how long a control request takes while streams of bulk fill the same connection.
+func BenchmarkControlBesideBulk(b *testing.B) {
+	from, to := benchmarkPair(b, NewKeyring(testKey(1)))
+	to.Handle(kindEcho, echo)
+	to.HandleStream(kindBulk, func(_ context.Context, _ From, s Stream) { _, _ = io.Copy(io.Discard, s) })
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	for range 4 {
+		s, err := from.OpenStream(ctx, to.Addr(), kindBulk)
+		if err != nil {
+			b.Fatal(err)
+		}
+		go func() {
+			part := make([]byte, 64<<10)
+			for err := error(nil); err == nil; _, err = s.Write(part) {
+			}
+		}()
+	}
+	var longest time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		if _, err := from.Request(ctx, to.Addr(), kindEcho, nil); err != nil {
+			b.Fatal(err)
+		}
+		longest = max(longest, time.Since(begin))
+	}
+	b.ReportMetric(float64(longest.Microseconds()), "us-longest")
+}
+
 func BenchmarkStream(b *testing.B) {
 	for name, keys := range map[string]*Keyring{"plain": nil, "sealed": NewKeyring(testKey(1))} {
 		b.Run(name, func(b *testing.B) {
