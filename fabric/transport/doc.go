@@ -14,7 +14,7 @@
 // of silence. Layouts stand beside the code: hello.go, record.go, chunk.go, seal.go.
 //
 // When a peer's machine answers that nobody listens, by a refused connection or (on Linux) the ICMP answer to a
-// datagram, Handler.Refused says so. A stream that was used and is broken by the other side is dialled once more, so
+// datagram, Handler.Refused says so. A stream that was used and is broken by the other side is dialled again, so
 // that the end of a process shows within a round trip. After a refusal the next dial waits 5 ms, doubling to 1 s;
 // a stream from that peer ends the waiting.
 //

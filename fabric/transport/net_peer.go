@@ -12,9 +12,13 @@ import (
 	"time"
 )
 
+// verifyDials is how often a peer is dialled to find out what became of it: a process that is ending may take a
+// connection after it has let go of the others.
+const verifyDials = 3
+
 // peer is the outgoing side to one address: the dialler's session and the goroutine that dials when there is something
-// to send, writes, and ends after a time of silence. A stream that breaks after it was used is dialled once more, to
-// find out whether the process behind it is gone.
+// to send, writes, and ends after a time of silence. A stream that breaks after it was used is dialled again, to find
+// out whether the process behind it is gone.
 type peer struct {
 	transport *netTransport
 	addr      netip.AddrPort
@@ -145,18 +149,26 @@ func (p *peer) run() {
 		return
 	}
 	var backoff time.Duration
-	for verify := false; ; {
-		if !verify && !p.waitForWork() {
+	for verify := 0; ; {
+		if verify == 0 && !p.waitForWork() {
 			return
 		}
-		verify = false
+		verifying := verify > 0
+		verify = max(verify-1, 0)
 		epoch := p.session.now()
 		link, greeting, err := p.dial()
 		switch {
 		case err == nil:
 			backoff = 0
 			link.epoch = epoch
-			verify = p.stream(link, greeting)
+			switch used, broken := p.stream(link, greeting); {
+			case used && broken:
+				verify = verifyDials
+			case !broken:
+				verify = 0
+			case verifying && !p.backOff(firstBackoff):
+				return
+			}
 			continue
 		case p.stopping():
 			return
@@ -324,8 +336,8 @@ func (p *peer) greet(ctx context.Context, conn net.Conn) (*link, []byte, error) 
 }
 
 // stream carries the session until the connection breaks, is reset, idles or the transport closes. It reports whether
-// the connection was used and then broken by the other side: worth a dial to see what became of it.
-func (p *peer) stream(l *link, greeting []byte) (verify bool) {
+// something was sent, and whether the other side has broken it.
+func (p *peer) stream(l *link, greeting []byte) (used, broke bool) {
 	p.mu.Lock()
 	p.conn = l.raw
 	p.mu.Unlock()
@@ -335,21 +347,21 @@ func (p *peer) stream(l *link, greeting []byte) (verify bool) {
 		defer close(broken)
 		err = p.read(l)
 	}()
-	var used, idled bool
+	var idled bool
 	if !p.stopping() { // else Close did not see the connection
 		used, idled = l.write(greeting, idleTimeout, p.wake, broken, p.transport.stop)
 	}
 	p.mu.Lock()
 	p.conn = nil
 	p.mu.Unlock()
-	verify = used && !idled && p.session.now() == l.epoch && !p.stopping()
+	broke = !idled && p.session.now() == l.epoch && !p.stopping()
 	_ = l.raw.Close() // the stream is over either way
 	<-broken
 	p.session.interrupt(ErrBroken)
 	if !p.stopping() && p.session.now() == l.epoch+1 {
 		p.tell(err)
 	}
-	return verify
+	return used, broke
 }
 
 // read takes what comes back.
