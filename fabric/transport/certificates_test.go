@@ -1,12 +1,15 @@
 package transport
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -97,6 +100,22 @@ func TestNodesProveWhoTheyAre(t *testing.T) {
 		if err != nil || string(got) != "hello" {
 			t.Fatalf("%s, %v", got, err)
 		}
+	}
+	two.HandleStream(kindBulk, func(_ context.Context, from From, s Stream) {
+		if from.Identity == who[0] {
+			_, _ = io.Copy(s, s)
+			_ = s.CloseWrite()
+		}
+	})
+	s, err := one.OpenStream(soon(t), two.Addr(), kindBulk)
+	must(t, err)
+	sent := bytes.Repeat([]byte("bulk"), MaxFrame)
+	go func() {
+		_, _ = s.Write(sent)
+		_ = s.CloseWrite()
+	}()
+	if got, err := io.ReadAll(s); err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 	if log.String() != "" {
 		t.Errorf("logged: %s", log.String())

@@ -306,7 +306,7 @@ func TestConformanceOfRequests(t *testing.T) {
 	t.Run("sealed net", func(t *testing.T) { asks(t, openSealed) })
 	t.Run("memory", func(t *testing.T) { asks(t, openMemory) })
 	t.Run("rules over net", func(t *testing.T) { asks(t, underRules(openNet)); cutRequests(t, openNet) })
-	t.Run("rules over sealed net", func(t *testing.T) { cutRequests(t, openSealed) })
+	t.Run("rules over sealed net", func(t *testing.T) { asks(t, underRules(openSealed)); cutRequests(t, openSealed) })
 	t.Run("rules over memory", func(t *testing.T) { asks(t, underRules(openMemory)); cutRequests(t, openMemory) })
 }
 

@@ -62,6 +62,11 @@
 //
 // A buffer grows with what arrives, never with what a header declares.
 //
+// # Events in the log
+//
+// Warn: transport_not_taken (this node's streams to a peer, once a peer), transport_refused (a peer's to this node, once
+// a minute), transport_key_mode, transport_accept. Error: transport_wrong_certificate.
+//
 // # Deviations
 //
 // A network in memory seals nothing, and has no limit to what is on its way of requests but those above.

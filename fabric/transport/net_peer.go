@@ -187,8 +187,8 @@ func (p *peer) run() {
 	}
 }
 
-// tellAfter is after how many dials without an answer a person is told: a peer that is just ending refuses the next one.
-const tellAfter = 2
+// tellAfter is after how many dials without an answer a person is told: a peer that is ending soon refuses.
+const tellAfter = 5
 
 // tell says in the log, once, what a person must see to.
 func (p *peer) tell(err error) {

@@ -117,7 +117,7 @@ func TestTheLogSaysWhyAPeerDoesNotAnswer(t *testing.T) {
 	start(t, tr)
 	other := openWith(t, NewKeyring(testKey(1)))
 	start(t, other...)
-	for range 3 {
+	for range tellAfter + 1 {
 		if _, err := tr.Request(soon(t), other[0].Addr(), kindEcho, nil); !errors.Is(err, ErrUnreachable) {
 			t.Fatal(err)
 		}
@@ -310,5 +310,21 @@ func TestAnIdleStreamEnds(t *testing.T) {
 			x.serving.Wait()
 			must(t, errors.Join(here.Close(), there.Close()))
 		})
+	}
+}
+
+func TestSendingADatagramAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	tr := openWith(t, NewKeyring(testKey(1)), nil, nil)
+	start(t, tr[:2]...) // the third one does not read
+	b := make([]byte, MaxDatagram)
+	for i, from := range tr[:2] {
+		send := func() { must(t, from.SendDatagram(tr[2].Addr(), 0, b)) }
+		send()
+		if n := testing.AllocsPerRun(200, send); n > 0 {
+			t.Errorf("transport %d: %v allocations", i, n)
+		}
 	}
 }
