@@ -164,10 +164,12 @@ func (s *session) pick() *flow {
 		s.lanes[lane][0] = nil
 		s.lanes[lane] = s.lanes[lane][1:]
 		f.queued = false
-		if lane == LaneOrdinary {
+		switch lane {
+		case LaneOrdinary:
 			s.turn++
-		} else if lane == LaneBulk {
+		case LaneBulk:
 			s.turn = 0
+		case LaneControl, laneCount:
 		}
 		return f
 	}
