@@ -150,7 +150,7 @@ func (f *Fabric) startingState() (*gossip.Snapshot, error) {
 // ID is the node's identity, made once with its data directory.
 func (f *Fabric) ID() gossip.NodeID { return f.home.identity.node }
 
-// Fresh reports whether this start has made the identity: the node was no member of anything before.
+// Fresh reports whether this is the first start with the identity: the node was no member of anything before.
 func (f *Fabric) Fresh() bool { return f.home.fresh }
 
 // Addr is where other nodes reach this one.

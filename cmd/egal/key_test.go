@@ -5,6 +5,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/egalcluster/egal/fabric"
+	"github.com/egalcluster/egal/internal/certs"
+	"github.com/egalcluster/egal/internal/durable"
 )
 
 // keyFile writes a cluster key, the same for equal first letters.
@@ -60,6 +64,43 @@ func TestABadKeyFileIsSaid(t *testing.T) {
 	}
 	got := egalRun(t, "start", "--data", t.TempDir(), "--fabric-listen", "127.0.0.1:0", "--slots-listen", "127.0.0.1:0", "--web-listen", "127.0.0.1:0", "--cluster-key-file", path)
 	if got.code != exitFailed || !strings.Contains(got.err, "read cluster key "+path+": malformed key file: line 2: the key is no base64") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestNodesWithCertificatesFormACluster(t *testing.T) {
+	dir := t.TempDir()
+	for _, err := range []error{certs.CreateCA(dir, certs.Options{}), certs.CreateClusterKey(dir)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tls := func(name, id string) []string {
+		if err := certs.CreateNode(dir, name, id, nil, certs.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		in := func(file string) string { return filepath.Join(dir, file) }
+		content := "fabric:\n  cluster_key_file: " + in(certs.ClusterKeyFile) + "\n  tls_ca_file: " + in(certs.CAFile) +
+			"\n  tls_cert_file: " + in("node-"+name+".crt") + "\n  tls_key_file: " + in("node-"+name+".key") + "\n"
+		return []string{"--name", name, "--config", write(t, content)}
+	}
+	data := map[string]string{"one": t.TempDir(), "two": t.TempDir(), "three": t.TempDir()}
+	ids := map[string]string{}
+	for name, dir := range data {
+		id, err := fabric.PrepareIdentity(durable.OS(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[name] = id.String()
+	}
+	one := startNode(t, data["one"], tls("one", ids["one"])...)
+	serving(t, one)
+	seed := one.err.expect(t, `"fabric":"([^"]+)"`)[1]
+	serving(t, startNode(t, data["two"], append(tls("two", ids["two"]), "--join", seed)...))
+	wrong := startNode(t, data["three"], append(tls("three", ids["two"]), "--join", seed)...)
+	wrong.err.expect(t, `"event":"transport_wrong_certificate","certificate":"`+ids["two"]+`","node":"`+ids["three"]+`"`)
+	one.err.expect(t, `"event":"transport_refused".*certificate refused: it names another node: `+ids["two"]+`, and the peer says it is `+ids["three"])
+	if got := egalRun(t, "status", "--data", data["one"], "--wait", "--no-headers"); got.code != exitOK || !strings.Contains(got.out, "two") || strings.Contains(got.out, "three") {
 		t.Errorf("%+v", got)
 	}
 }
