@@ -328,3 +328,31 @@ func TestSendingADatagramAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// The largest datagram fills a packet to its last byte, and one that is a byte longer is not taken.
+func TestPacketsAreBounded(t *testing.T) {
+	tr := openWith(t, NewKeyring(testKey(1)), NewKeyring(testKey(1)))
+	r := start(t, tr...)
+	untilDatagram(t, tr[0], tr[1], r[1], strings.Repeat("x", MaxDatagram))
+	if got := sealed(t, newSealer(NewKeyring(testKey(1)), alice, suiteAES), toHome, strings.Repeat("x", MaxDatagram)); len(got) != MaxPacket {
+		t.Errorf("%d bytes, want %d", len(got), MaxPacket)
+	}
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "udp", tr[1].Addr().String())
+	must(t, err)
+	defer func() { must(t, conn.Close()) }()
+	for size, count := range map[int]func() uint64{
+		MaxPacket:     func() uint64 { return metrics(tr[1]).DatagramsForged },
+		MaxPacket + 1: func() uint64 { return metrics(tr[1]).DatagramsRejected },
+		0:             func() uint64 { return metrics(tr[1]).DatagramsForged },
+	} {
+		before := count()
+		r[1].until(t, "a stranger's packet", func() bool {
+			_, err := conn.Write(make([]byte, size))
+			must(t, err)
+			return count() > before
+		})
+	}
+	if n := len(r[1].got().datagrams); n > 1 && r[1].got().datagrams[n-1].body != r[1].got().datagrams[0].body {
+		t.Error("a stranger's packet was delivered")
+	}
+}
