@@ -68,6 +68,14 @@ type Config struct {
 
 	// FabricListen is host:port for other nodes, UDP and TCP; empty: DefaultFabricListen. Port 0 takes a free one.
 	FabricListen string
+	// ClusterKeyFile holds the cluster's keys, as transport.ParseKeyring reads them: what nodes say to each other is sealed
+	// by them, and who lacks them gets no answer. Empty: plain text, on loopback only unless AllowPlain.
+	ClusterKeyFile string
+	// Certificates make streams between nodes mutual TLS, beside the key, which they need. They are read again within ten
+	// seconds of a change. Zero: none.
+	Certificates transport.CertificateFiles
+	// AllowPlain lets nodes talk in plain text beyond loopback when there is no ClusterKeyFile.
+	AllowPlain bool
 	// FabricFanout is how many members a node hands a rumor to; 0: the fabric's default.
 	FabricFanout int
 	// FabricStrategy is how rumors spread: "inr" (or empty), "literal" or "push". All nodes should have the same.
@@ -179,9 +187,17 @@ func (c Config) Validate() error {
 	if !slices.Contains([]string{"", "auto", "epoll", "net"}, c.SlotsEngine) {
 		fault("slots engine %q: want auto, epoll or net", c.SlotsEngine)
 	}
+	if files := c.Certificates; files != (transport.CertificateFiles{}) {
+		switch {
+		case files.CA == "" || files.Cert == "" || files.Key == "":
+			fault("tls: want the files of the authority, the certificate and its key together")
+		case c.ClusterKeyFile == "":
+			fault("tls: certificates protect streams only\nhint: give all nodes one cluster key, too")
+		}
+	}
 	if !c.Insecure {
-		if c.Transport == nil && !isLoopback(c.FabricListen) {
-			fault("fabric listen %s: %w", c.FabricListen, ErrInsecure)
+		if c.Transport == nil && !isLoopback(c.FabricListen) && c.ClusterKeyFile == "" && !c.AllowPlain {
+			fault("fabric listen %s: %w\nhint: give all nodes one cluster key", c.FabricListen, ErrInsecure)
 		}
 		if c.runs(StructureSlots) && !isLoopback(c.SlotsListen) {
 			fault("slots listen %s: %w", c.SlotsListen, ErrInsecure)

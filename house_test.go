@@ -41,13 +41,14 @@ var plan = map[string]room{
 	"internal/invariant": {floor: 0, pure: true},
 	"internal/slab":      {floor: 0.5, thirdParty: []string{"golang.org/x/sys"}},
 	"internal/loop":      {floor: 0.5},
+	"internal/certs":     {floor: 0.5},
 	"internal/durable":   {floor: 0.5, thirdParty: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	"internal/sim":       {floor: 0.5, thirdParty: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 
 	"fabric/gossip":     {floor: 1, pure: true},
 	"fabric/gossip/lab": {floor: 1.5, pure: true}, // the second half of floor 1: uses gossip and sim
 	"fabric/quorum":     {floor: 1, pure: true},
-	"fabric/transport":  {floor: 1, thirdParty: []string{"golang.org/x/crypto"}},
+	"fabric/transport":  {floor: 1, thirdParty: []string{"golang.org/x/crypto", "golang.org/x/sys/cpu"}},
 
 	"fabric": {floor: 2},
 

@@ -30,7 +30,8 @@ type Node struct {
 	close  func() error  // once
 
 	history  history
-	watching sync.WaitGroup
+	watching sync.WaitGroup // until the fabric closes
+	running  sync.WaitGroup
 }
 
 // Start opens the node's ports, reads its identity from its data directory or makes it, and sets out to join or found
@@ -43,11 +44,18 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.foresee(ctx); err != nil {
 		return nil, fmt.Errorf("egal: start: %w", err)
 	}
-	members, err := startFabric(ctx, cfg)
+	secrets, err := loadSecrets(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("egal: start: %w", err)
+	}
+	members, err := startFabric(ctx, cfg, secrets)
 	if err != nil {
 		return nil, fmt.Errorf("egal: start: %w", err)
 	}
 	n := &Node{config: cfg, fabric: members, ended: make(chan struct{})}
+	if secrets.certificates != nil {
+		n.running.Go(func() { secrets.watch(n.ended, cfg.Logger) }) // ends by Close
+	}
 	n.close = sync.OnceValue(n.stop)
 	n.watching.Go(n.watch) // ends by Close
 	if cfg.runs(StructureSlots) {
@@ -99,7 +107,7 @@ func (c Config) foresee(ctx context.Context) error {
 	return listener.Close()
 }
 
-func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
+func startFabric(ctx context.Context, cfg Config, using secrets) (*fabric.Fabric, error) {
 	strategy, err := gossip.ParseStrategy(cfg.FabricStrategy)
 	if err != nil {
 		return nil, err
@@ -112,7 +120,8 @@ func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
 	if open == nil {
 		open = func(ctx context.Context) (transport.Transport, error) {
 			return transport.Listen(ctx, transport.NetConfig{
-				Addr: cfg.FabricListen, ListenConfig: cfg.ListenConfig, AllowPlain: cfg.Insecure, Logger: cfg.Logger,
+				Addr: cfg.FabricListen, ListenConfig: cfg.ListenConfig, Keys: using.keys, Certificates: using.certificates,
+				AllowPlain: cfg.AllowPlain || cfg.Insecure, Logger: cfg.Logger,
 			})
 		}
 	}
@@ -183,6 +192,7 @@ func (n *Node) stop() error {
 	}
 	n.watching.Wait()
 	faults = append(faults, n.fabric.Close())
+	n.running.Wait()
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("egal: close: %w", err)
 	}

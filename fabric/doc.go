@@ -11,9 +11,10 @@
 //	| node.yaml        | node id, cluster id, generation, directory; readable, with a checksum                |
 //	| fabric/members   | the newest view's replicated state, sealed: the node finds its cluster again by it   |
 //
-// The node id is made once; the generation grows with each start; the boot id is fresh each time. A directory that is
-// in use, and a copy of one whose node is running on this machine, are refused. A copy that runs elsewhere is noticed
-// by the cluster: the older process hears that it is superseded, and [Fabric.Failed] is closed.
+// The node id is made once, by the first start or by [PrepareIdentity]; the generation grows with each start; the boot
+// id is fresh each time. A directory that is in use, and a copy of one whose node is running on this machine, are
+// refused. A copy that runs elsewhere is noticed by the cluster: the older process hears that it is superseded, and
+// [Fabric.Failed] is closed.
 //
 // # Life
 //

@@ -38,11 +38,15 @@ func (f *Fabric) send(to gossip.Peer, m gossip.Message) {
 		return
 	}
 	f.encoded = gossip.Encode(f.encoded[:0], packet)
+	if packet.Cluster != f.entered { // before what is sent as a member
+		f.entered = packet.Cluster
+		f.transport.Enter(transport.ClusterID(packet.Cluster))
+	}
 	var err error
 	if packet.Reliable() || len(f.encoded) > transport.MaxDatagram {
 		err = f.transport.SendFrame(to, f.encoded)
 	} else {
-		err = f.transport.SendDatagram(to, f.encoded)
+		err = f.transport.SendDatagram(to, uint64(packet.ReceiverBoot), f.encoded)
 	}
 	if err != nil { // the core takes it for a loss and repairs it
 		f.counters.unsent.Add(1)
@@ -55,6 +59,8 @@ func (f *Fabric) notify(event gossip.Event) {
 	case gossip.ViewChanged:
 		f.publish(e.View)
 	case gossip.Joined:
+		f.entered = e.Cluster
+		f.transport.Enter(transport.ClusterID(e.Cluster))
 		f.publish(f.core.View())
 		f.founding.joined(e.Cluster)
 	case gossip.JoinRefused:

@@ -42,8 +42,9 @@ type Fabric struct {
 	notices   chan gossip.Event // for observe; more than fit are not logged
 	condition condition
 
-	encoded  []byte // scratch of send, owned by the loop's goroutine
-	refusal  error  // of the write in progress, owned by the loop's goroutine
+	encoded  []byte           // scratch of send, owned by the loop's goroutine
+	entered  gossip.ClusterID // what the transport knows of our cluster; as encoded
+	refusal  error            // of the write in progress, owned by the loop's goroutine
 	last     atomic.Pointer[gossip.Metrics]
 	counters struct{ undecodable, unsent, snapshots, snapshotFailures atomic.Uint64 }
 }
@@ -129,10 +130,12 @@ func (f *Fabric) begin() error {
 	}
 	initial := f.core.View()
 	f.published.Store(&published{view: initial, changed: make(chan struct{})})
+	f.entered = initial.Cluster()
+	f.transport.Enter(transport.ClusterID(f.entered))
 	f.loop = loop.Start(f.core, loop.Config[gossip.Peer, gossip.Message, gossip.Event]{
 		Now: f.config.Now, Send: f.send, Notify: f.notify,
 	})
-	f.transport.Start(handler{f})
+	f.transport.Start(transport.Identity{Node: gossiping.ID, Boot: uint64(gossiping.Boot)}, handler{f})
 	background, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	cluster := f.home.identity.cluster
@@ -159,7 +162,7 @@ func (f *Fabric) startingState() (*gossip.Snapshot, error) {
 // ID is the node's identity, made once with its data directory.
 func (f *Fabric) ID() gossip.NodeID { return f.home.identity.node }
 
-// Fresh reports whether this start has made the identity: the node was no member of anything before.
+// Fresh reports whether this is the first start with the identity: the node was no member of anything before.
 func (f *Fabric) Fresh() bool { return f.home.fresh }
 
 // Addr is where other nodes reach this one.

@@ -54,7 +54,7 @@ func TestWhoFoundsAndWhen(t *testing.T) {
 				for _, addr := range tc.silent {
 					tr, err := network.Listen(netip.MustParseAddrPort(addr))
 					must(t, err)
-					tr.Start(silentNode{})
+					tr.Start(transport.Identity{Boot: 1}, silentNode{})
 					defer func() { must(t, tr.Close()) }()
 				}
 				tr, err := network.Listen(netip.MustParseAddrPort(here))

@@ -104,7 +104,7 @@ type home struct {
 	lock     io.Closer
 	mu       sync.Mutex // guards identity once the node runs; held over its file, which nothing else waits for
 	identity identity
-	fresh    bool             // the directory had no identity before
+	fresh    bool             // no process has run with this identity before
 	snapshot *gossip.Snapshot // nil: none
 	wasIn    bool             // the node belongs to a cluster by what was read
 }
@@ -138,6 +138,7 @@ func (h *home) read() error {
 	if h.identity, err = decodeIdentity(content); err != nil {
 		return fmt.Errorf("read %s: %w\nhint: restore the file, or start this node with an empty directory as a new one", path, err)
 	}
+	h.fresh = h.identity.generation == 0
 	if err := h.refuseCopy(); err != nil {
 		return err
 	}
@@ -201,9 +202,8 @@ func (h *home) readSnapshot() error {
 
 // begin makes what is missing of the identity and raises the generation, durably.
 func (h *home) begin(now time.Time, random *mathrand.Rand) error {
-	if h.fresh {
-		binary.LittleEndian.PutUint64(h.identity.node[:8], random.Uint64())
-		binary.LittleEndian.PutUint64(h.identity.node[8:], random.Uint64())
+	if h.identity.node.IsZero() {
+		h.identity.node = newNodeID(random)
 	}
 	h.identity.generation = max(uint64(max(now.Unix(), 1)), h.identity.generation+1)
 	var err error
@@ -251,6 +251,32 @@ func newRandom(seed, generation uint64) (*mathrand.Rand, error) {
 		return nil, fmt.Errorf("random ids: %w", err)
 	}
 	return mathrand.New(mathrand.NewChaCha8(bytes)), nil
+}
+
+// PrepareIdentity gives the id of the node of a data directory. Where there is none it makes it, so that a certificate
+// can name the node before it has ever run.
+func PrepareIdentity(fsys durable.FS, dir string) (gossip.NodeID, error) {
+	h, err := openHome(fsys, dir)
+	if err != nil {
+		return gossip.NodeID{}, fmt.Errorf("fabric: prepare identity: %w", err)
+	}
+	if h.identity.node.IsZero() {
+		var random *mathrand.Rand
+		if random, err = newRandom(0, 0); err == nil {
+			h.identity.node = newNodeID(random)
+			err = h.save()
+		}
+	}
+	if err = errors.Join(err, h.lock.Close()); err != nil {
+		return gossip.NodeID{}, fmt.Errorf("fabric: prepare identity: %w", err)
+	}
+	return h.identity.node, nil
+}
+
+func newNodeID(random *mathrand.Rand) (id gossip.NodeID) {
+	binary.LittleEndian.PutUint64(id[:8], random.Uint64())
+	binary.LittleEndian.PutUint64(id[8:], random.Uint64())
+	return id
 }
 
 func newClusterID(random *mathrand.Rand) (id gossip.ClusterID) {

@@ -171,3 +171,26 @@ func TestTheFilesOfANewNode(t *testing.T) {
 		t.Fatalf("%s", content)
 	}
 }
+
+func TestAnIdentityCanBePrepared(t *testing.T) {
+	disk := durable.Memory()
+	id, err := PrepareIdentity(disk, "data")
+	must(t, err)
+	again, err := PrepareIdentity(disk, "data")
+	if err != nil || again != id || id.IsZero() {
+		t.Fatalf("%v, then %v, %v", id, again, err)
+	}
+	for _, fresh := range []bool{true, false} { // the first start and the second
+		tr, err := transport.NewNetwork(1).Listen(netip.MustParseAddrPort("10.0.0.1:7946"))
+		must(t, err)
+		f, err := Start(t.Context(), Config{FS: disk, Dir: "data", Transport: tr})
+		must(t, err)
+		if f.ID() != id || f.Fresh() != fresh {
+			t.Errorf("started as %v, fresh %t", f.ID(), f.Fresh())
+		}
+		if _, err := PrepareIdentity(disk, "data"); !errors.Is(err, durable.ErrLocked) {
+			t.Errorf("while it runs: %v", err)
+		}
+		must(t, f.Close())
+	}
+}

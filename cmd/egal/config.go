@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/egalcluster/egal"
+	"github.com/egalcluster/egal/fabric/transport"
 	"github.com/egalcluster/egal/internal/settings"
 	"github.com/spf13/pflag"
 )
@@ -67,6 +68,9 @@ func (s sources) gather(content []byte) (*settings.Values, error) {
 		})
 	}
 	for _, key := range []string{"fabric.listen", "slots.listen", "web.listen"} {
+		if key == "fabric.listen" && (values.String("fabric.cluster_key_file") != "" || values.Bool("fabric.allow_plain")) {
+			continue
+		}
 		faults = append(faults, checkReach(key, values.String(key), values.Origin(key).Where, values.Bool("insecure")))
 	}
 	err := errors.Join(faults...)
@@ -95,9 +99,12 @@ func checkReach(key, address, where string, insecure bool) error {
 	if ip, err := netip.ParseAddr(host); address == "" || host == "localhost" || err == nil && ip.IsLoopback() || insecure {
 		return nil
 	}
+	hint := "listen on 127.0.0.1, or add --insecure if whoever reaches the port may read and write"
+	if key == "fabric.listen" {
+		hint = "give all nodes one cluster key, --cluster-key-file; or listen on 127.0.0.1; or add --allow-plain if whoever reaches the port may read and write"
+	}
 	return &settings.Fault{
-		Where: where, Key: key, Problem: address + ": open beyond this machine, where nothing is encrypted and nobody logs in",
-		Hint: "listen on 127.0.0.1, or add --insecure if whoever reaches the port may read and write",
+		Where: where, Key: key, Problem: address + ": open beyond this machine, where nothing is encrypted and nobody logs in", Hint: hint,
 	}
 }
 
@@ -121,7 +128,12 @@ func nodeConfig(v *settings.Values) egal.Config {
 		Structures: v.List("structures"), Insecure: v.Bool("insecure"),
 		Seeds: v.List("fabric.seeds"), InitialMembers: v.Int("fabric.initial_members"), DownPolicy: v.String("fabric.down_policy"),
 		DownQuorum: v.Int("fabric.down_quorum"), StableAfter: v.Duration("fabric.stable_after"),
-		FabricListen: v.String("fabric.listen"), FabricFanout: v.Int("fabric.fanout"), ProbeInterval: v.Duration("fabric.probe_interval"),
+		FabricListen: v.String("fabric.listen"), ClusterKeyFile: v.String("fabric.cluster_key_file"), AllowPlain: v.Bool("fabric.allow_plain"),
+		Certificates: transport.CertificateFiles{
+			CA: v.String("fabric.tls_ca_file"), Cert: v.String("fabric.tls_cert_file"),
+			Key: v.String("fabric.tls_key_file"), Revoked: v.String("fabric.tls_revoked_file"),
+		},
+		FabricFanout: v.Int("fabric.fanout"), ProbeInterval: v.Duration("fabric.probe_interval"),
 		ProbeMisses: v.Int("fabric.probe_misses"), SlotsListen: v.String("slots.listen"), SlotsAnnounce: v.String("slots.announce"),
 		SlotsEngine: v.String("slots.engine"), MaxClients: v.Int("slots.max_clients"),
 		RequireFullCoverage: v.Bool("slots.require_full_coverage"),

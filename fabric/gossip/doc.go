@@ -129,7 +129,7 @@
 //	MaxShared 65,536, MaxSharedBytes 64 MiB the shared map at an origin, more for records; replicas take twice as much
 //	4096 removals                           remembered after their day; 16 members named in a Blockage
 //	TombstoneLife 24 h                      how long deleted keys are remembered; 1024 own ones
-//	MaxDatagram 1200 B, MaxPacket 1 MiB     packets
+//	MaxDatagram 1152 B, MaxPacket 1 MiB     packets
 //	MaxFanout 64, MaxSeeds 64, MaxRoles 64  configuration
 //	4096 rumors, 4 MiB, 16 intervals each   worked on or remembered; the oldest is dropped, and counted
 //	12 tries, 8 avoided, 64 silent members  per rumor; 4096 missing ones are named, of a question 256

@@ -12,8 +12,9 @@ import (
 
 // Limits of packets.
 const (
-	// MaxDatagram is how many bytes of a packet travel as one datagram; a larger packet needs a stream.
-	MaxDatagram = 1200
+	// MaxDatagram is how many bytes of a packet travel as one datagram: what sealing leaves of 1200. A larger packet
+	// needs a stream.
+	MaxDatagram = 1152
 	// MaxPacket is the largest packet.
 	MaxPacket = 1 << 20
 	// maxChunk is how many bytes of state are put into one packet. One owner's whole state, or one shared key,

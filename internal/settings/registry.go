@@ -82,12 +82,27 @@ func rows() []Setting {
 		{Key: "structures", Type: List, Default: "slots", Flag: "structures", Doc: "What runs on this node: slots."},
 		{
 			Key: "insecure", Type: Bool, Default: "false", Flag: "insecure",
-			Doc: "Listens beyond loopback although nothing is encrypted and nobody has to log in.",
+			Doc: "Listens beyond loopback although not everything is encrypted and nobody has to log in.",
 		},
 		{Key: "log_level", Type: Enum, Default: "info", Choices: []string{"debug", "info", "warn", "error"}, Hot: true, Flag: "log-level", Doc: "The least important records that are logged."},
 		{Key: "log_format", Type: Enum, Default: "auto", Choices: []string{"auto", "text", "json"}, Flag: "log-format", Doc: "Form of the log on stderr. auto: text on a terminal, else JSON."},
 
 		{Key: "fabric.listen", Type: Address, Default: "127.0.0.1:7946", Flag: "fabric-listen", Doc: "Where other nodes reach this one, UDP and TCP. Port 0 takes a free one."},
+		{
+			Key: "fabric.cluster_key_file", Type: String, Flag: "cluster-key-file",
+			Doc: "File with the cluster's key, the same on all nodes: what nodes say to each other is sealed by it, and who lacks it gets no answer. One key a line, id:base64 or base64, the first one in use. Required beyond loopback.",
+		},
+		{
+			Key: "fabric.tls_ca_file", Type: String,
+			Doc: "Certificates, in PEM, of the authorities that nodes' certificates come from. With tls_cert_file and tls_key_file, streams between nodes are TLS 1.3 in which both sides prove which node they are. Needs cluster_key_file.",
+		},
+		{Key: "fabric.tls_cert_file", Type: String, Doc: "Certificate of this node, in PEM: it names the node in the URI egal://node/<node id>. It is read again within ten seconds of a change, as are the other tls files."},
+		{Key: "fabric.tls_key_file", Type: String, Doc: "Key of the certificate of this node, in PEM."},
+		{Key: "fabric.tls_revoked_file", Type: String, Doc: "Certificates that are not taken any more: a line is serial <hex>, or key <SHA-256 of the public key in hex>."},
+		{
+			Key: "fabric.allow_plain", Type: Bool, Default: "false", Flag: "allow-plain",
+			Doc: "Lets nodes talk in plain text beyond loopback when there is no cluster key.",
+		},
 		{Key: "fabric.seeds", Type: List, Flag: "join", Doc: "host:port of nodes to join by, the same list for all nodes: its first one founds the cluster. dns://host:port stands for all addresses of a name; there the lowest one founds, once as many as fabric.initial_members are known. Empty: the node founds a cluster of its own."},
 		{
 			Key: "fabric.initial_members", Type: Int, Default: "0", Max: 1024, Flag: "initial-members",
