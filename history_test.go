@@ -10,8 +10,10 @@ import (
 func TestTheHistoryOfMembers(t *testing.T) {
 	a, b, c := gossip.NodeID{1}, gossip.NodeID{2}, gossip.NodeID{3}
 	at := func(second int) time.Time { return time.Unix(int64(second), 0) }
+	version := uint64(0)
 	view := func(members ...gossip.Member) *gossip.View {
-		return gossip.NewView(gossip.Contents{Self: a, Members: append(members, gossip.Member{ID: a, Status: gossip.StatusUp, Reachable: true})})
+		version++
+		return gossip.NewView(gossip.Contents{Version: version, Self: a, Members: append(members, gossip.Member{ID: a, Status: gossip.StatusUp, Reachable: true})})
 	}
 	up := func(id gossip.NodeID) gossip.Member {
 		return gossip.Member{ID: id, Status: gossip.StatusUp, Reachable: true}
@@ -20,8 +22,8 @@ func TestTheHistoryOfMembers(t *testing.T) {
 	joining := func(id gossip.NodeID) gossip.Member {
 		return gossip.Member{ID: id, Status: gossip.StatusJoining, Reachable: true}
 	}
-	n := &Node{}
-	if _, known := n.Since(a); known {
+	var h history
+	if _, known := h.since(a); known {
 		t.Error("before the first view")
 	}
 	steps := []struct {
@@ -41,9 +43,13 @@ func TestTheHistoryOfMembers(t *testing.T) {
 		{"one comes that nobody reaches", view(up(c), lost(b)), b, time.Time{}},
 	}
 	for i, step := range steps {
-		n.history.note(step.view, at(i), i == 0)
-		if got, known := n.Since(step.id); !got.Equal(step.want) || known == step.want.IsZero() {
+		h.note(step.view, at(i))
+		if got, known := h.since(step.id); !got.Equal(step.want) || known == step.want.IsZero() {
 			t.Errorf("%s: %v, %v", step.name, got, known)
 		}
+	}
+	h.note(steps[1].view, at(99))
+	if got, _ := h.since(c); !got.Equal(at(5)) {
+		t.Errorf("a view that came too late was noted: %v", got)
 	}
 }

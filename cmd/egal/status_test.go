@@ -19,7 +19,7 @@ var changing = []struct {
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), `127.0.0.1:<port>`},
 	{regexp.MustCompile(`-p \d+`), `-p <port>`},
 	{regexp.MustCompile(`(since"?): "[^"]+"`), `$1: "<time>"`},
-	{regexp.MustCompile(`(incarnation"?): \d+`), `$1: 1`},
+	{regexp.MustCompile(`((?:incarnation|epoch)"?): \d+`), `$1: 1`},
 }
 
 func settled(text string) string {
