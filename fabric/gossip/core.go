@@ -45,6 +45,7 @@ type Core struct {
 	view          *View
 	changed       bool // the state is ahead of the view
 	rosterChanged bool // so is what the member list is made of
+	reachChanged  bool // so is who is reachable
 
 	outbox   outbox
 	events   []Event
@@ -334,12 +335,16 @@ func (c *Core) publish() bool {
 	if anew {
 		c.judgeVerdicts()
 		members = newRoster(c.owners, c.shared, c.reaches)
+	} else if c.reachChanged {
+		c.judgeVerdicts()
+		members = members.again(c.owners, c.reaches)
 	}
 	c.view = &View{
 		version: c.view.version + 1, self: c.cfg.ID, cluster: c.cluster,
 		owners: c.owners, shared: c.shared, sharedBytes: c.sharedBytes, roster: members, verdicts: c.verdicts, isolated: c.monitors.isolated,
 	}
-	c.changed, c.rosterChanged, c.announce = false, false, true
+	anew = anew || c.reachChanged
+	c.changed, c.rosterChanged, c.reachChanged, c.announce = false, false, false, true
 	return anew
 }
 
@@ -348,6 +353,9 @@ func (c *Core) touch(members bool) {
 	c.changed = true
 	c.rosterChanged = c.rosterChanged || members
 }
+
+// touchReach makes settle publish who is reachable.
+func (c *Core) touchReach() { c.changed, c.reachChanged = true, true }
 
 // nextHouse is the next full minute: everybody forgets tombstones at the same moment.
 func nextHouse(now time.Time) time.Time { return now.Truncate(housekeeping).Add(housekeeping) }

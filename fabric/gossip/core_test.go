@@ -97,7 +97,9 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"an own key", SetOwn{"k", nil}, nil},
 		{"the core's own key", SetOwn{keyNode, nil}, ErrReserved},
-		{"the detector's key", DeleteOwn{keyReport}, ErrReserved},
+		{"the key of the clock", DeleteOwn{keyReport}, ErrReserved},
+		{"a verdict", SetShared{verdictKey(nodeID(1)), nil}, ErrReserved},
+		{"a verdict's withdrawal", DeleteShared{verdictKey(nodeID(1))}, ErrReserved},
 		{"a member's key", SetShared{admissionKey(nodeID(1)), nil}, ErrReserved},
 		{"the longest shared key", SetShared{strings.Repeat("k", MaxKey), nil}, nil},
 		{"a longer shared key", SetShared{strings.Repeat("k", MaxKey+1), nil}, ErrTooLarge},

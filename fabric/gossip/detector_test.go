@@ -125,6 +125,56 @@ func TestAPausedMemberComesBackByItself(t *testing.T) {
 	}
 }
 
+// A withdrawn verdict is remembered for a minute, and then swept, by one member.
+func TestVerdictsAreSwept(t *testing.T) {
+	c := formed(t, 1, 5, calm)
+	c.world.Pause(c.nodes[1].addr, 6*time.Second)
+	c.run(8 * time.Second)
+	for _, n := range c.nodes {
+		if v := n.core.verdicts.find(nodeID(2)); v == nil || v.until == 0 {
+			t.Fatalf("n%d remembers %+v", n.number, v)
+		}
+	}
+	c.run(3 * time.Minute)
+	for _, n := range c.nodes {
+		if keys := n.core.View().SharedKeys(verdictPrefix); len(keys) > 0 || len(n.core.verdicts) > 0 {
+			t.Fatalf("n%d still has %v", n.number, keys)
+		}
+	}
+	c.world.Pause(c.nodes[1].addr, 6*time.Second)
+	c.run(5 * time.Second)
+	if len(c.nodes[0].core.standing) != 1 {
+		t.Fatal("no second verdict")
+	}
+	for _, n := range c.nodes { // it is removed while it is away
+		n.core.mergeShared(newShared(admissionKey(nodeID(2)), (&admission{status: StatusRemoved, upNumber: 2, generation: 1}).encode(), false, n.core.clock.Now(c.world.Now())+1<<32, nodeID(1)))
+		n.core.settle()
+	}
+	c.crash(c.nodes[1])
+	c.run(3 * time.Minute)
+	for _, n := range c.running() {
+		if len(n.core.verdicts) > 0 {
+			t.Fatalf("n%d still has a verdict on who is no member", n.number)
+		}
+	}
+}
+
+func TestAVerdictChangesWhoIsReachableAlone(t *testing.T) {
+	c := formed(t, 1, 5, calm)
+	core := c.nodes[1].core
+	before := core.View()
+	first, _ := before.Member(nodeID(1))
+	core.convict(&first, []NodeID{core.cfg.ID})
+	core.settle()
+	after := core.View()
+	if &before.points[0] != &after.points[0] || &before.ring[0] != &after.ring[0] || before.Hash() != after.Hash() {
+		t.Fatal("the ring was made anew")
+	}
+	if leader, _ := after.Leader(); leader != nodeID(2) || len(before.lost) != 0 || len(after.lost) != 1 {
+		t.Fatalf("leader %v, %d lost, %d before", leader, len(after.lost), len(before.lost))
+	}
+}
+
 func TestHelpersFindWhomACutLinkHides(t *testing.T) {
 	c := formed(t, 1, 4, calm)
 	c.world.Cut(c.nodes[0].addr, c.nodes[1].addr)

@@ -315,7 +315,7 @@ func (c *Core) isolate() {
 	for _, p := range c.peers {
 		p.proven = false
 	}
-	c.touch(true)
+	c.touchReach()
 	c.report(Isolated{true})
 }
 
@@ -414,11 +414,11 @@ func (c *Core) answered(p *peer) {
 	p.answered, p.misses, p.fast, p.refusals, p.bad = true, 0, false, 0, evidenceNone
 	if !p.proven {
 		p.proven, news = true, true
-		c.touch(true)
+		c.touchReach()
 	}
 	if m.isolated {
 		m.isolated, m.muted = false, false
-		c.touch(true)
+		c.touchReach()
 		c.report(Isolated{false})
 	}
 	if news {

@@ -137,7 +137,7 @@ func (c *Core) ruled(before, after *shared) {
 		subject = v
 	}
 	c.verdicts = c.verdicts.with(subject.subject, v)
-	c.touch(true)
+	c.touchReach()
 	if p := c.peer(subject.subject); p != nil {
 		p.doubt()
 	}

@@ -147,6 +147,13 @@ func newRoster(owners table[NodeID, *owner], shared table[sharedKey, *shared], r
 	return r
 }
 
+// again is the same member list when others are reachable.
+func (r *roster) again(owners table[NodeID, *owner], reaches func(*Member) bool) *roster {
+	next := &roster{members: slices.Clone(r.members), points: r.points, ring: r.ring, leader: -1, hash: r.hash}
+	next.judge(owners, reaches)
+	return next
+}
+
 // judge fills in Reachable and the leader.
 func (r *roster) judge(owners table[NodeID, *owner], reaches func(*Member) bool) {
 	for i := range r.members {
