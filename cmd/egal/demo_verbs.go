@@ -317,7 +317,15 @@ func (d *demo) restart(ctx context.Context, arguments []string) error {
 	d.say("%s is back with its slots after %s, as the same node %.8s", n.name, milliseconds(took[0]), n.process().ID())
 	others := slices.DeleteFunc(d.up(), func(other *demoNode) bool { return other == n })
 	d.noticed(ctx, others, from, func(n *egal.Node) bool { return reaches(n, id) && routes(n, id) })
+	observe(ctx, d.up(), from, returnPatience, routesToAll) // some may have waited for this one to be let in
 	return nil
+}
+
+// routesToAll tells whether a node sends clients to every member that it reaches.
+func routesToAll(n *egal.Node) bool {
+	return !slices.ContainsFunc(n.Fabric().View().Members(), func(m gossip.Member) bool {
+		return m.Reachable && (m.Status != gossip.StatusUp || !routes(n, m.ID))
+	})
 }
 
 // groups takes "1,2|3". Nodes that are not named are a group of their own.
