@@ -281,11 +281,8 @@ func routes(n *egal.Node, id gossip.NodeID) bool {
 	return false
 }
 
-// serves tells whether a node sends clients to a member that nobody misses any more.
-func serves(n *egal.Node, id gossip.NodeID) bool {
-	missed := func(f gossip.Finding) bool { return f.Member == id }
-	return reaches(n, id) && routes(n, id) && !slices.ContainsFunc(n.Fabric().View().Findings(), missed)
-}
+// serves tells whether a node reaches a member and sends clients to it.
+func serves(n *egal.Node, id gossip.NodeID) bool { return reaches(n, id) && routes(n, id) }
 
 // noticed says when each node has noticed something.
 func (d *demo) noticed(ctx context.Context, nodes []*demoNode, from time.Time, holds func(*egal.Node) bool) {
@@ -323,7 +320,15 @@ func (d *demo) restart(ctx context.Context, arguments []string) error {
 	d.say("%s is back with its slots after %s, as the same node %.8s", n.name, milliseconds(took[0]), n.process().ID())
 	others := slices.DeleteFunc(d.up(), func(other *demoNode) bool { return other == n })
 	d.noticed(ctx, others, from, func(n *egal.Node) bool { return serves(n, id) })
+	observe(ctx, d.up(), from, returnPatience, routesToAll) // some may have waited for this one to be let in
 	return nil
+}
+
+// routesToAll tells whether a node sends clients to every member that it reaches.
+func routesToAll(n *egal.Node) bool {
+	return !slices.ContainsFunc(n.Fabric().View().Members(), func(m gossip.Member) bool {
+		return m.Reachable && (m.Status != gossip.StatusUp || !routes(n, m.ID))
+	})
 }
 
 // groups takes "1,2|3". Nodes that are not named are a group of their own.

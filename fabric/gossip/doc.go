@@ -85,7 +85,6 @@
 // goes on; its leader records the others as Down, and the others hear Outvoted. A node that hears it was downed becomes
 // a new process (boot, generation) with all that it said of itself, and joins again: Down means that others route around
 // it. Leave waits for the leader, five seconds at most. Removals are remembered for a day by all, and longer by each.
-// See lifecycle.go, leader.go, inquiry.go, down.go, graves.go, versions.go.
 //
 // # Life of a Core
 //
@@ -156,5 +155,5 @@
 //   - Nobody removes a Down member but an operator, and a side that has lost does not shut down: data is not membership's.
 //
 // Read on in core.go (the machine), state.go and shared.go (what is replicated), inr.go and walk.go (how it spreads), entropy.go
-// (how the rest is found), monitor.go, alerts.go and verdict.go (who is there), join.go and lifecycle.go (how nodes come and go), packet.go (the wire format).
+// (how the rest is found), monitor.go, alerts.go and verdict.go (who is there), join.go, lifecycle.go and leader.go (how nodes come and go), packet.go (the wire format).
 package gossip
