@@ -51,6 +51,7 @@ func (k *checker) saved(m *machine, save []byte) {
 			return
 		}
 		g := readRegister(r, kind)
+		k.debug("n%d(%x) saves promised %v accepted %v %s left=%v", m.number, m.id[:4], g.promised, g.accepted, cfgString(g.state), g.left)
 		if before := disk[g.group]; before != nil && g.promised.Compare(before.promised) < 0 {
 			k.fatalf("n%d takes a promise back", m.number)
 		}
@@ -126,6 +127,7 @@ func shareMajority(a, b *Configuration) bool {
 
 // sent holds what a machine says against what its disk says.
 func (k *checker) sent(m *machine, out Message) {
+	k.debug("   n%d sends %T %+v", m.number, out, out)
 	var group GroupID
 	var promised, agreed Ballot
 	switch out := out.(type) {
@@ -144,6 +146,10 @@ func (k *checker) sent(m *machine, out Message) {
 
 // see looks at what a machine reports.
 func (k *checker) see(now time.Time, m *machine, e Event) {
+	k.debug("n%d %T %+v", m.number, e, e)
+	if r, ok := e.(Result); ok {
+		k.debug("    %s", cfgString(r.State))
+	}
 	switch e := e.(type) {
 	case Result:
 		k.result(m, e)
@@ -168,9 +174,14 @@ func (k *checker) result(m *machine, r Result) {
 	if r.State == nil {
 		return
 	}
-	if !slices.ContainsFunc(k.votes[r.Group], func(v *vote) bool {
-		return v.chosen && v.state.Version == r.State.Version && v.state.Change == r.State.Change && v.state.Epoch == r.State.Epoch
-	}) {
+	chosen := false
+	for _, v := range k.votes[r.Group] {
+		if v.chosen && v.state.Version == r.State.Version && v.state.Change != r.State.Change {
+			k.fatalf("%s: n%d reports another version %d than the chosen one", r.Group, m.number, r.State.Version)
+		}
+		chosen = chosen || v.chosen && v.state.Version >= r.State.Version && v.state.Epoch >= r.State.Epoch
+	}
+	if !chosen {
 		k.fatalf("%s: n%d reports version %d, epoch %d, which nobody chose", r.Group, m.number, r.State.Version, r.State.Epoch)
 	}
 }

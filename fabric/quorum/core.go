@@ -192,3 +192,5 @@ func (c *Core) number() uint64 {
 	c.numbers++
 	return c.numbers
 }
+
+func (c *Core) turn() turn { return turn{c.cfg.Boot, c.number()} }

@@ -14,7 +14,7 @@ import (
 
 // holding is a lease that the shell wants.
 type holding struct {
-	number   uint64    // of the round
+	turn     turn      // of the round
 	sent     time.Time // when the round began
 	open     bool      // the round has no result yet
 	asked    Configuration
@@ -55,7 +55,7 @@ func (c *Core) release(now time.Time, from gossip.NodeID, m Release) {
 	if from != c.cfg.ID || p == nil || p.lease == nil {
 		return
 	}
-	c.toVoters(&p.known, nil, surrender{p.group, c.cfg.Boot, p.lease.number})
+	c.toVoters(&p.known, nil, surrender{p.group, p.lease.turn})
 	if p.lease.held {
 		c.tell(LeaseLost{p.group})
 	}
@@ -67,7 +67,7 @@ func (c *Core) release(now time.Time, from gossip.NodeID, m Release) {
 // renew begins a round.
 func (c *Core) renew(now time.Time, p *proposer) {
 	l := p.lease
-	l.number, l.sent, l.open, l.asked = c.number(), now, true, p.known
+	l.turn, l.sent, l.open, l.asked = c.turn(), now, true, p.known
 	l.granted, l.answered, l.wait, l.holder = l.granted[:0], l.answered[:0], 0, gossip.NodeID{}
 	c.sendRenew(now, p)
 }
@@ -75,15 +75,21 @@ func (c *Core) renew(now time.Time, p *proposer) {
 func (c *Core) sendRenew(now time.Time, p *proposer) {
 	l := p.lease
 	l.next = now.Add(c.cfg.RenewInterval)
-	c.toVoters(&p.known, l.answered, renew{p.group, c.cfg.Boot, l.number, l.asked.digest()})
+	c.toVoters(&p.known, l.answered, renew{p.group, l.turn, l.asked.digest()})
 }
 
 func (c *Core) onGranted(now time.Time, from gossip.NodeID, m granted) {
 	p := c.proposers[m.group]
-	if p == nil || p.lease == nil || m.boot != c.cfg.Boot || m.number != p.lease.number || !p.lease.open {
+	if p == nil || p.lease == nil || m.turn != p.lease.turn {
 		return
 	}
 	l := p.lease
+	if !l.open {
+		if !l.held && !m.refused { // too late to help, early enough to block others
+			c.to(from, surrender{p.group, l.turn})
+		}
+		return
+	}
 	known := m.configuration
 	if known == nil {
 		known = &l.asked
@@ -150,7 +156,7 @@ func (c *Core) denied(now time.Time, p *proposer) {
 	c.tell(LeaseDenied{p.group, l.holder, l.wait})
 	if !l.held {
 		for _, id := range l.granted {
-			c.to(id, surrender{p.group, c.cfg.Boot, l.number})
+			c.to(id, surrender{p.group, l.turn})
 		}
 	}
 	wait := min(l.wait, c.cfg.RenewInterval)
@@ -171,10 +177,14 @@ func (c *Core) expireLease(now time.Time, p *proposer) {
 	if now.Before(l.next) {
 		return
 	}
-	if l.open && now.Before(l.sent.Add(p.known.Lease/2)) {
+	switch {
+	case l.open && !l.held && l.wait > 0: // the others are silent, and one refuses
+		c.denied(now, p)
+	case l.open && now.Before(l.sent.Add(p.known.Lease/2)):
 		c.metrics.Resent++
 		c.sendRenew(now, p)
-		return
+	default:
+		c.consult(p)
+		c.renew(now, p)
 	}
-	c.renew(now, p)
 }

@@ -182,11 +182,17 @@ const (
 	reasonLast     = reasonFull
 )
 
-// refuse answers prepare, accept (by their ballot) and query (by its number, ballot zero).
+// turn names a query or a round of a lease, and the process it is of: answers to an earlier process are late.
+type turn struct {
+	boot   gossip.BootID
+	number uint64
+}
+
+// refuse answers prepare, accept (by their ballot) and query (by its turn, ballot zero).
 type refuse struct {
 	group    GroupID
 	ballot   Ballot
-	number   uint64
+	turn     turn
 	reason   reason
 	promised Ballot
 	// accepted and configuration are what the voter knows of the electorate; nil: nothing.
@@ -196,14 +202,14 @@ type refuse struct {
 
 // query asks for the accepted state.
 type query struct {
-	group  GroupID
-	number uint64
+	group GroupID
+	turn  turn
 }
 
 // report tells it.
 type report struct {
 	group    GroupID
-	number   uint64
+	turn     turn
 	accepted Ballot
 	state    *State
 }
@@ -211,8 +217,7 @@ type report struct {
 // renew asks for the lease, or for more of it. The digest is of the configuration that the holder believes in.
 type renew struct {
 	group  GroupID
-	boot   gossip.BootID
-	number uint64
+	turn   turn
 	digest uint64
 }
 
@@ -220,8 +225,7 @@ type renew struct {
 // configuration is nil when it has the holder's digest.
 type granted struct {
 	group         GroupID
-	boot          gossip.BootID
-	number        uint64
+	turn          turn
 	refused       bool
 	wait          time.Duration
 	holder        gossip.NodeID
@@ -229,11 +233,10 @@ type granted struct {
 	configuration *Configuration
 }
 
-// surrender ends the leases granted by number and those before.
+// surrender ends a lease granted in that turn or an earlier one of the process.
 type surrender struct {
-	group  GroupID
-	boot   gossip.BootID
-	number uint64
+	group GroupID
+	turn  turn
 }
 
 // retire tells a former voter that the configuration was chosen, and that it is not in it.

@@ -51,25 +51,25 @@ func Encode(dst []byte, m Message) []byte {
 		dst = m.ballot.append(dst)
 	case refuse:
 		begin(kindRefuse, m.group)
-		dst = append(wire.AppendUvarint(m.ballot.append(dst), m.number), byte(m.reason))
+		dst = append(m.turn.append(m.ballot.append(dst)), byte(m.reason))
 		dst = appendKnown(m.accepted.append(m.promised.append(dst)), m.configuration)
 	case query:
 		begin(kindQuery, m.group)
-		dst = wire.AppendUvarint(dst, m.number)
+		dst = m.turn.append(dst)
 	case report:
 		begin(kindReport, m.group)
-		dst = appendOptional(m.accepted.append(wire.AppendUvarint(dst, m.number)), m.state)
+		dst = appendOptional(m.accepted.append(m.turn.append(dst)), m.state)
 	case renew:
 		begin(kindRenew, m.group)
-		dst = wire.AppendUint64(appendTurn(dst, m.boot, m.number), m.digest)
+		dst = wire.AppendUint64(m.turn.append(dst), m.digest)
 	case granted:
 		begin(kindGranted, m.group)
-		dst = wire.AppendBool(appendTurn(dst, m.boot, m.number), m.refused)
+		dst = wire.AppendBool(m.turn.append(dst), m.refused)
 		dst = append(wire.AppendUvarint(dst, uint64(m.wait/time.Microsecond)), m.holder[:]...)
 		dst = appendKnown(m.accepted.append(dst), m.configuration)
 	case surrender:
 		begin(kindSurrender, m.group)
-		dst = appendTurn(dst, m.boot, m.number)
+		dst = m.turn.append(dst)
 	case retire:
 		begin(kindRetire, m.group)
 		dst = m.configuration.append(m.ballot.append(dst))
@@ -79,9 +79,11 @@ func Encode(dst []byte, m Message) []byte {
 	return dst
 }
 
-func appendTurn(dst []byte, boot gossip.BootID, number uint64) []byte {
-	return wire.AppendUvarint(wire.AppendUint64(dst, uint64(boot)), number)
+func (t turn) append(dst []byte) []byte {
+	return wire.AppendUvarint(wire.AppendUint64(dst, uint64(t.boot)), t.number)
 }
+
+func readTurn(r *wire.Reader) turn { return turn{gossip.BootID(r.Uint64()), r.Uvarint()} }
 
 func appendKnown(dst []byte, f *Configuration) []byte {
 	dst = wire.AppendBool(dst, f != nil)
@@ -117,20 +119,20 @@ func readBody(r *wire.Reader, k kind, group GroupID) Message {
 	case kindAccepted:
 		return accepted{group, readBallot(r)}
 	case kindRefuse:
-		m := refuse{group: group, ballot: readBallot(r), number: r.Uvarint(), reason: reason(r.Uint8())}
+		m := refuse{group: group, ballot: readBallot(r), turn: readTurn(r), reason: reason(r.Uint8())}
 		if m.reason == 0 || m.reason > reasonLast {
 			r.Fail(wire.ErrMalformed)
 		}
 		m.promised, m.accepted, m.configuration = readBallot(r), readBallot(r), readKnown(r)
 		return m
 	case kindQuery:
-		return query{group, r.Uvarint()}
+		return query{group, readTurn(r)}
 	case kindReport:
-		return report{group, r.Uvarint(), readBallot(r), readOptional(r)}
+		return report{group, readTurn(r), readBallot(r), readOptional(r)}
 	case kindRenew:
-		return renew{group, gossip.BootID(r.Uint64()), r.Uvarint(), r.Uint64()}
+		return renew{group, readTurn(r), r.Uint64()}
 	case kindGranted:
-		m := granted{group: group, boot: gossip.BootID(r.Uint64()), number: r.Uvarint(), refused: r.Bool()}
+		m := granted{group: group, turn: readTurn(r), refused: r.Bool()}
 		wait := r.Uvarint()
 		if wait > uint64(MaxLease/time.Microsecond) {
 			r.Fail(wire.ErrMalformed)
@@ -139,7 +141,7 @@ func readBody(r *wire.Reader, k kind, group GroupID) Message {
 		m.accepted, m.configuration = readBallot(r), readKnown(r)
 		return m
 	case kindSurrender:
-		return surrender{group, gossip.BootID(r.Uint64()), r.Uvarint()}
+		return surrender{group, readTurn(r)}
 	case kindRetire:
 		return retire{group, readBallot(r), readConfiguration(r)}
 	}

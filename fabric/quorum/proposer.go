@@ -30,6 +30,7 @@ type proposer struct {
 	// is what the shell guesses.
 	known Configuration
 	seen  Ballot
+	hint  []gossip.NodeID // whom the shell named last; they are consulted when the known voters are silent
 
 	queue   []*request
 	active  *request
@@ -41,10 +42,11 @@ type proposer struct {
 	counter  uint64 // the highest one heard of
 	attempts int    // outbid since the last success
 	ballot   Ballot
-	promised []gossip.NodeID // who has promised ballot, and so has a record
-	plan     Configuration   // whose promises are asked for
+	promised []gossip.NodeID // voters who have promised ballot, or accepted at it, and so have a record
+	plan     Configuration   // whose promises are asked for, besides those of the state's
 	state    *State          // to build on: see request.next
 	stateAt  Ballot          // where state was accepted
+	floor    Ballot          // a promise says that something was accepted here
 	kept     bool            // state was chosen at ballot, and nobody is known to have outbid it
 
 	proposal *State          // what is to be accepted
@@ -69,6 +71,39 @@ func (p *proposer) learn(at Ballot, f *Configuration) (changed bool) {
 	return changed
 }
 
+// learnOwn takes over what the node knows as a voter.
+func (c *Core) learnOwn(p *proposer) {
+	if g := c.registers[p.group]; g != nil {
+		p.counter = max(p.counter, g.promised.Counter)
+		p.learn(g.accepted, g.known())
+	}
+}
+
+// consult asks those whom the shell has named, besides the known voters: all of these may have been replaced.
+func (c *Core) consult(p *proposer) {
+	c.learnOwn(p)
+	for _, id := range p.hint {
+		if _, known := p.known.find(id); !known && id != c.cfg.ID {
+			c.to(id, query{p.group, p.inquiry.turn})
+		}
+	}
+}
+
+// learned goes on with the voters of a configuration that has just become known.
+func (c *Core) learned(now time.Time, p *proposer) {
+	switch p.phase {
+	case asking:
+		c.broadcast(now, p)
+	case preparing:
+		if !p.kept {
+			c.invite(now, p, p.known)
+		}
+	case accepting:
+		c.backOff(now, p)
+	case idle, resting:
+	}
+}
+
 // work goes on with the next request when there is none at hand.
 func (c *Core) work(now time.Time, p *proposer) {
 	for p.active == nil && len(p.queue) > 0 {
@@ -85,6 +120,7 @@ func (c *Core) work(now time.Time, p *proposer) {
 }
 
 func (c *Core) begin(now time.Time, p *proposer) {
+	c.learnOwn(p)
 	switch {
 	case len(p.known.Voters) == 0:
 		c.finish(p, nil, Unavailable)
@@ -101,7 +137,7 @@ func (c *Core) begin(now time.Time, p *proposer) {
 func (c *Core) prepare(now time.Time, p *proposer) {
 	p.counter = min(p.counter+1, maxCounter)
 	p.ballot = Ballot{Counter: p.counter, Proposer: c.cfg.ID, Boot: c.cfg.Boot}
-	p.kept, p.state, p.stateAt = false, nil, Ballot{}
+	p.kept, p.state, p.stateAt, p.floor = false, nil, Ballot{}, Ballot{}
 	p.promised = p.promised[:0]
 	if p.active.kind == requestCreate && p.seen.IsZero() {
 		p.known = p.active.first
@@ -120,13 +156,10 @@ func (c *Core) invite(now time.Time, p *proposer, f Configuration) {
 // may name voters that have not been asked yet.
 func (c *Core) onPromise(now time.Time, from gossip.NodeID, m promise) {
 	p := c.proposers[m.group]
-	if p == nil || m.ballot.compareRound(&p.ballot) != 0 {
-		return
+	if p == nil || m.ballot != p.ballot || p.phase != preparing {
+		return // of an invitation before: the voter may have left since
 	}
 	p.promised = add(p.promised, from)
-	if p.phase != preparing {
-		return
-	}
 	if p.kept { // the voters to come are invited
 		if majority(p.plan.Next, p.promised) {
 			c.advance(now, p)
@@ -134,21 +167,38 @@ func (c *Core) onPromise(now time.Time, from gossip.NodeID, m promise) {
 		c.work(now, p)
 		return
 	}
+	if m.accepted.Compare(p.floor) > 0 {
+		p.floor = m.accepted
+	}
 	if m.state != nil && m.accepted.Compare(p.stateAt) > 0 {
 		p.state, p.stateAt = m.state, m.accepted
 		p.learn(m.accepted, &m.state.Configuration)
+		if !p.plan.equal(&m.state.Configuration) {
+			if p.seen == m.accepted {
+				p.plan = p.known
+			}
+			c.broadcast(now, p)
+		}
 	}
+	if p.promisedEnough() {
+		c.advance(now, p)
+	}
+	c.work(now, p)
+}
+
+// promisedEnough reports whether the proposer may build on the highest state: a quorum of its configuration has
+// promised, and nobody says that there is a higher one. That nobody has a state only agreed voters can say, not guessed
+// ones.
+func (p *proposer) promisedEnough() bool {
 	f := &p.plan
 	if p.state != nil {
 		f = &p.state.Configuration
 	}
-	switch {
-	case f.quorum(p.promised):
-		c.advance(now, p)
-	case !p.plan.covers(f):
-		c.invite(now, p, *f)
+	if p.stateAt != p.floor || f.Epoch == 0 || !f.quorum(p.promised) {
+		return false
 	}
-	c.work(now, p)
+	p.promised = slices.DeleteFunc(p.promised, func(id gossip.NodeID) bool { _, votes := f.find(id); return !votes })
+	return true
 }
 
 // advance does what the request wants next; it wants something only once a quorum has promised, or the ballot is kept.
@@ -238,10 +288,8 @@ func (c *Core) onRefuse(now time.Time, from gossip.NodeID, m refuse) {
 		if p.phase == preparing || p.phase == accepting {
 			c.backOff(now, p)
 		}
-	case changed && p.phase == accepting:
-		c.backOff(now, p)
-	case changed && p.phase == preparing && !p.kept:
-		c.invite(now, p, p.known)
+	case changed:
+		c.learned(now, p)
 	}
 	c.work(now, p)
 }
@@ -261,6 +309,9 @@ func (p *proposer) rest(until time.Time) { p.phase, p.resume = resting, until }
 func (c *Core) finish(p *proposer, s *State, o Outcome) {
 	c.tell(Result{Number: p.active.number, Group: p.group, Outcome: o, State: s})
 	p.active, p.phase = nil, idle
+	if len(p.leaving) > 0 { // who has left has promised the ballot, and yet has no record any more
+		p.kept, p.leaving = false, p.leaving[:0]
+	}
 }
 
 // broadcast sends what the phase is about to all who have not answered.
@@ -269,9 +320,12 @@ func (c *Core) broadcast(now time.Time, p *proposer) {
 	switch p.phase {
 	case idle, resting:
 	case asking:
-		c.toVoters(&p.known, p.inquiry.answered, query{p.group, p.inquiry.number})
+		c.toVoters(&p.known, p.inquiry.answered, query{p.group, p.inquiry.turn})
 	case preparing:
 		c.toVoters(&p.plan, p.promised, prepare{p.group, p.ballot, p.plan})
+		if p.state != nil && !p.kept { // voters that only the state knows; it may be newer, or come to nothing
+			c.toVoters(&p.state.Configuration, append(p.plan.VoterIDs(), p.promised...), prepare{p.group, p.ballot, p.state.Configuration})
+		}
 	case accepting:
 		c.toVoters(&p.proposal.Configuration, p.answered, accept{p.group, p.ballot, p.proposal})
 	}
@@ -327,6 +381,7 @@ func (c *Core) expire(now time.Time, p *proposer) {
 			break
 		}
 		c.metrics.Resent++
+		c.consult(p)
 		if p.phase == asking && p.known.quorum(p.inquiry.answered) {
 			c.repair(now, p) // they do not agree, and the others are silent
 		} else {

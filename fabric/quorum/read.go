@@ -11,7 +11,7 @@ import (
 // ballot, the state was chosen, and nothing was chosen after it before the read began; nobody had to save anything.
 // When they differ, a round of its own completes the highest one, or finds that nobody will.
 type inquiry struct {
-	number   uint64
+	turn     turn
 	state    *State // at the highest ballot reported
 	at       Ballot
 	agreed   []gossip.NodeID // who reported it
@@ -20,13 +20,20 @@ type inquiry struct {
 
 func (c *Core) ask(now time.Time, p *proposer) {
 	p.phase = asking
-	p.inquiry = inquiry{number: c.number(), agreed: p.inquiry.agreed[:0], answered: p.inquiry.answered[:0]}
+	p.inquiry = inquiry{turn: c.turn(), agreed: p.inquiry.agreed[:0], answered: p.inquiry.answered[:0]}
 	c.broadcast(now, p)
 }
 
 func (c *Core) onReport(now time.Time, from gossip.NodeID, m report) {
 	p := c.proposers[m.group]
-	if p == nil || p.phase != asking || m.number != p.inquiry.number {
+	if p == nil || m.turn != p.inquiry.turn {
+		return
+	}
+	if m.state != nil && p.learn(m.accepted, &m.state.Configuration) {
+		c.learned(now, p)
+	}
+	if p.phase != asking {
+		c.work(now, p)
 		return
 	}
 	q := &p.inquiry
@@ -35,9 +42,6 @@ func (c *Core) onReport(now time.Time, from gossip.NodeID, m report) {
 		switch m.accepted.Compare(q.at) {
 		case 1:
 			q.state, q.at, q.agreed = m.state, m.accepted, append(q.agreed[:0], from)
-			if p.learn(m.accepted, &m.state.Configuration) {
-				c.broadcast(now, p)
-			}
 		case 0:
 			q.agreed = add(q.agreed, from)
 		}
@@ -52,14 +56,16 @@ func (c *Core) onReport(now time.Time, from gossip.NodeID, m report) {
 
 // onNoReport counts a refusal as an answer, and learns from it whom to ask.
 func (c *Core) onNoReport(now time.Time, from gossip.NodeID, p *proposer, m refuse) {
-	if p.phase != asking || m.number != p.inquiry.number {
+	if m.turn != p.inquiry.turn {
 		return
 	}
-	p.inquiry.answered = add(p.inquiry.answered, from)
 	if p.learn(m.accepted, m.configuration) {
-		c.broadcast(now, p)
+		c.learned(now, p)
 	}
-	c.askedAll(now, p)
+	if p.phase == asking {
+		p.inquiry.answered = add(p.inquiry.answered, from)
+		c.askedAll(now, p)
+	}
 	c.work(now, p)
 }
 

@@ -74,7 +74,7 @@ func readRegister(r *wire.Reader, k recordKind) *register {
 		return g
 	}
 	g.state = readOptional(r)
-	if g.accepted.IsZero() {
+	if (g.state == nil) != g.accepted.IsZero() {
 		r.Fail(wire.ErrMalformed)
 	}
 	return g

@@ -101,14 +101,14 @@ func (c *Core) proposer(now time.Time, group GroupID, hint []gossip.NodeID, vali
 			return nil
 		}
 		p = &proposer{group: group, serial: c.number(), place: -1}
-		if g := c.registers[group]; g != nil {
-			p.counter = g.promised.Counter
-			p.learn(g.accepted, g.known())
-		}
 		c.proposers[group] = p
 	}
-	if p.known.Epoch == 0 && named { // a guess may be replaced by a better one
-		p.known = Configuration{Voters: guessed(ids)}
+	c.learnOwn(p)
+	if named {
+		p.hint = ids
+		if p.seen.IsZero() { // a guess may be replaced by a better one
+			p.known = Configuration{Voters: guessed(ids)}
+		}
 	}
 	p.idle = now.Add(IdleAfter)
 	return p

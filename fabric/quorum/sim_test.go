@@ -61,9 +61,18 @@ type outcomes [Refused + 1]int
 
 func (s *swarm) add(o swarm) {
 	for _, pair := range [][2]*int{
-		{&s.Machines, &o.Machines}, {&s.Cuts, &o.Cuts}, {&s.Crashes, &o.Crashes}, {&s.Torn, &o.Torn}, {&s.Restarts, &o.Restarts},
-		{&s.Losses, &o.Losses}, {&s.Pauses, &o.Pauses}, {&s.Released, &o.Released}, {&s.Chosen, &o.Chosen},
-		{&s.Epochs, &o.Epochs}, {&s.Leases, &o.Leases}, {&s.Stuck, &o.Stuck},
+		{&s.Machines, &o.Machines},
+		{&s.Cuts, &o.Cuts},
+		{&s.Crashes, &o.Crashes},
+		{&s.Torn, &o.Torn},
+		{&s.Restarts, &o.Restarts},
+		{&s.Losses, &o.Losses},
+		{&s.Pauses, &o.Pauses},
+		{&s.Released, &o.Released},
+		{&s.Chosen, &o.Chosen},
+		{&s.Epochs, &o.Epochs},
+		{&s.Leases, &o.Leases},
+		{&s.Stuck, &o.Stuck},
 	} {
 		*pair[0] += *pair[1]
 	}
@@ -302,7 +311,7 @@ func (g *game) end(lease time.Duration) {
 		reads = append(reads, g.ask(m, Read{Group: simGroup, Voters: g.hint(), Timeout: 20 * time.Second}))
 	}
 	g.runUntil(func() bool { return g.checker.closed(simGroup) }, 21*time.Second)
-	created := len(g.checker.deciding(simGroup)) > 0
+	created := slices.ContainsFunc(g.checker.votes[simGroup], func(v *vote) bool { return v.chosen })
 	for _, o := range reads {
 		if created && o.outcome != Done || o.outcome == 0 {
 			g.checker.fatalf("n%d reads at the end: %v", o.machine.number, o.outcome)

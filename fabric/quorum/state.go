@@ -105,18 +105,6 @@ func (f *Configuration) sameVoters(ids []gossip.NodeID) bool {
 	return !f.Joint() && slices.EqualFunc(f.Voters, ids, func(v Voter, id gossip.NodeID) bool { return v.ID == id })
 }
 
-// covers reports whether every voter of g is one of f.
-func (f *Configuration) covers(g *Configuration) bool {
-	for _, set := range [][]Voter{g.Voters, g.Next} {
-		for _, v := range set {
-			if _, ok := f.find(v.ID); !ok {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 func (f *Configuration) equal(g *Configuration) bool {
 	return f.Epoch == g.Epoch && f.Lease == g.Lease && slices.Equal(f.Voters, g.Voters) && slices.Equal(f.Next, g.Next)
 }

@@ -13,9 +13,9 @@ import (
 type register struct {
 	group    GroupID
 	promised Ballot         // its Step is 0
-	accepted Ballot         // of state; without one it is where the node left or was admitted: older notices are void
-	state    *State         // as accepted; nil: nothing yet, or the node has left
-	left     *Configuration // chosen at accepted, without this node; nil: the node votes
+	accepted Ballot         // of state, or of left; zero: nothing
+	state    *State         // nil: nothing accepted, or dropped since the node left
+	left     *Configuration // chosen without this node, and nothing was accepted since; nil: the node votes
 	changed  bool           // since the last Ready
 	lease    grant
 }
@@ -28,7 +28,9 @@ func (c *Core) touch(g *register) {
 }
 
 // admit finds the record by which the node may vote in a configuration, and makes an empty one only where the
-// configuration itself says that the node has never voted.
+// configuration itself says that the node has never voted. A node that has left votes again in a later configuration
+// that invites it. It has dropped what it had accepted, so it promises with the ballot at which it left: whoever
+// counts the promise has to find a state that is as new.
 func (c *Core) admit(group GroupID, at Ballot, f *Configuration) (*register, reason) {
 	g := c.registers[group]
 	if g != nil && g.left == nil {
@@ -36,23 +38,20 @@ func (c *Core) admit(group GroupID, at Ballot, f *Configuration) (*register, rea
 	}
 	self, named := f.find(c.cfg.ID)
 	switch {
-	case !named, g != nil && f.Epoch <= g.left.Epoch:
+	case !named, g != nil && (f.Epoch <= g.left.Epoch || at.compareRound(&g.accepted) <= 0):
 		return g, reasonNoVoter
+	case g != nil && (self.Joining || g.promised.compareRound(&g.accepted) > 0): // invited now, or already
+		return g, 0
 	case !self.Joining:
 		if f.Epoch > 0 { // somebody has seen this node's record
 			c.tell(StateLost{group})
 		}
 		return g, reasonNoRecord
-	case g != nil: // it comes back; what it promised still binds it
-		g.left, g.accepted = nil, at
-		c.touch(g)
-		return g, 0
 	case len(c.registers) >= MaxGroups:
 		return nil, reasonFull
 	}
-	g = &register{group: group, accepted: at}
+	g = &register{group: group}
 	c.registers[group] = g
-	c.touch(g)
 	return g, 0
 }
 
@@ -85,11 +84,11 @@ func (c *Core) onAccept(from gossip.NodeID, m accept) {
 		c.refuse(from, refuse{group: m.group, ballot: m.ballot, reason: why}, g)
 		return
 	}
-	switch order := m.ballot.Compare(g.accepted); {
-	case order < 0:
+	switch m.ballot.Compare(g.accepted) {
+	case -1:
 		return // a late copy of an earlier step
-	case order > 0 || g.state == nil:
-		g.promised, g.accepted, g.state = m.ballot.round(), m.ballot, m.state
+	case 1:
+		g.promised, g.accepted, g.state, g.left = m.ballot.round(), m.ballot, m.state, nil
 		c.touch(g)
 	}
 	c.to(from, accepted{m.group, m.ballot})
@@ -99,11 +98,11 @@ func (c *Core) onQuery(from gossip.NodeID, m query) {
 	g := c.registers[m.group]
 	switch {
 	case g == nil:
-		c.refuse(from, refuse{group: m.group, number: m.number, reason: reasonNoRecord}, nil)
+		c.refuse(from, refuse{group: m.group, turn: m.turn, reason: reasonNoRecord}, nil)
 	case g.left != nil:
-		c.refuse(from, refuse{group: m.group, number: m.number, reason: reasonNoVoter}, g)
+		c.refuse(from, refuse{group: m.group, turn: m.turn, reason: reasonNoVoter}, g)
 	default:
-		c.to(from, report{m.group, m.number, g.accepted, g.state})
+		c.to(from, report{m.group, m.turn, g.accepted, g.state})
 	}
 }
 
@@ -126,11 +125,11 @@ func (g *register) known() *Configuration {
 	return nil
 }
 
-// onRetire drops the value: the configuration was chosen, so the new voters have it. What was promised is kept for
-// the case that the node comes back.
+// onRetire drops the value: the configuration was chosen, so the new voters have it. A node that has promised a higher
+// ballot may be invited again already; it keeps what it has, which does no harm.
 func (c *Core) onRetire(m retire) {
 	g := c.registers[m.group]
-	if g == nil || g.left != nil || m.ballot.Compare(g.accepted) <= 0 {
+	if g == nil || m.ballot.Compare(g.accepted) <= 0 || m.ballot.compareRound(&g.promised) < 0 {
 		return
 	}
 	if _, named := m.configuration.find(c.cfg.ID); named || m.configuration.Joint() {
@@ -145,8 +144,7 @@ func (c *Core) onRetire(m retire) {
 // lease.
 type grant struct {
 	holder gossip.NodeID
-	boot   gossip.BootID
-	number uint64
+	turn   turn      // the latest
 	until  time.Time // by this voter's clock
 }
 
@@ -154,7 +152,7 @@ type grant struct {
 // clock; nothing shortens that but the holder's surrender.
 func (c *Core) onRenew(now time.Time, from gossip.NodeID, m renew) {
 	g := c.registers[m.group]
-	answer := granted{group: m.group, boot: m.boot, number: m.number, refused: true}
+	answer := granted{group: m.group, turn: m.turn, refused: true}
 	if g == nil || g.known() == nil {
 		c.to(from, answer)
 		return
@@ -171,23 +169,18 @@ func (c *Core) onRenew(now time.Time, from gossip.NodeID, m renew) {
 	case g.lease.holder != from && now.Before(g.lease.until):
 		answer.wait, answer.holder = g.lease.until.Sub(now), g.lease.holder
 	default:
-		g.lease = grant{holder: from, boot: m.boot, number: max(m.number, g.lease.of(from, m.boot)), until: now.Add(lease)}
+		if g.lease.holder != from || g.lease.turn.boot != m.turn.boot || g.lease.turn.number < m.turn.number {
+			g.lease.holder, g.lease.turn = from, m.turn
+		}
+		g.lease.until = now.Add(lease)
 		answer.refused = false
 	}
 	c.to(from, answer)
 }
 
-// of is the number of the lease if it is of that process.
-func (g grant) of(holder gossip.NodeID, boot gossip.BootID) uint64 {
-	if g.holder == holder && g.boot == boot {
-		return g.number
-	}
-	return 0
-}
-
 // onSurrender ends the lease, unless it was granted again since.
 func (c *Core) onSurrender(from gossip.NodeID, m surrender) {
-	if g := c.registers[m.group]; g != nil && g.lease.holder == from && g.lease.boot == m.boot && g.lease.number <= m.number {
+	if g := c.registers[m.group]; g != nil && g.lease.holder == from && g.lease.turn.boot == m.turn.boot && g.lease.turn.number <= m.turn.number {
 		g.lease.until = time.Time{}
 	}
 }

@@ -154,12 +154,12 @@ func (p *process) Ready() Ready {
 
 // bug is what is wrong on purpose.
 type bug struct {
-	lateSave bool                                                  // answers go out before what they say is saved
-	receive  func(p *process, now time.Time, m Message) Message    // before the core gets it
-	state    func(p *process)                                      // after the core was asked
-	send     func(m Message) Message                               // on its way
-	started  func(p *process)                                      // with a log
-	disk     func(log []byte) []byte                               // what a restart finds
+	lateSave bool                                               // answers go out before what they say is saved
+	receive  func(p *process, now time.Time, m Message) Message // before the core gets it
+	state    func(p *process)                                   // after the core was asked
+	send     func(m Message) Message                            // on its way
+	started  func(p *process)                                   // with a log
+	disk     func(log []byte) []byte                            // what a restart finds
 }
 
 // cluster is a simulated cluster whose checkers look at everything.
