@@ -51,7 +51,6 @@ func (k *checker) saved(m *machine, save []byte) {
 			return
 		}
 		g := readRegister(r, kind)
-		k.debug("n%d(%x) saves promised %v accepted %v %s left=%v", m.number, m.id[:4], g.promised, g.accepted, cfgString(g.state), g.left)
 		if before := disk[g.group]; before != nil && g.promised.Compare(before.promised) < 0 {
 			k.fatalf("n%d takes a promise back", m.number)
 		}
@@ -127,7 +126,6 @@ func shareMajority(a, b *Configuration) bool {
 
 // sent holds what a machine says against what its disk says.
 func (k *checker) sent(m *machine, out Message) {
-	k.debug("   n%d sends %T %+v", m.number, out, out)
 	var group GroupID
 	var promised, agreed Ballot
 	switch out := out.(type) {
@@ -146,10 +144,6 @@ func (k *checker) sent(m *machine, out Message) {
 
 // see looks at what a machine reports.
 func (k *checker) see(now time.Time, m *machine, e Event) {
-	k.debug("n%d %T %+v", m.number, e, e)
-	if r, ok := e.(Result); ok {
-		k.debug("    %s", cfgString(r.State))
-	}
 	switch e := e.(type) {
 	case Result:
 		k.result(m, e)

@@ -121,9 +121,6 @@ func (k *checker) linearizable(group GroupID) {
 		history = append(history, porcupine.Operation{ClientId: int(o.number), Input: o, Call: int64(o.called.Sub(simStart)), Return: returned})
 	}
 	if !porcupine.CheckOperations(model, history) {
-		for _, o := range history {
-			k.debug("%d-%d %+v", o.Call, o.Return, o.Input)
-		}
 		k.fatalf("%s: the history of %d operations is not linearizable", group, len(history))
 	}
 	k.ordered(group)

@@ -207,7 +207,7 @@ func (g *game) disturb() {
 		g.tell(m, Release{Group: simGroup})
 	case 13:
 		g.played.Cuts++
-		g.world.Cut(m.id, other.id)
+		g.cut(m, other)
 	case 14:
 		g.played.Cuts++
 		var side []int
@@ -226,7 +226,7 @@ func (g *game) disturb() {
 			g.restart(m, g.choose.IntN(4) == 0)
 		}
 	case 18, 19:
-		g.world.Heal()
+		g.heal()
 	}
 }
 
@@ -288,7 +288,7 @@ func (k *checker) deciding(group GroupID) (sets [][]Voter) {
 
 // repair makes the network whole and starts whoever is down.
 func (g *game) repair(link sim.Link) {
-	g.world.Heal()
+	g.heal()
 	g.world.SetLink(link)
 	for _, m := range g.machines {
 		g.restart(m, false)
@@ -306,12 +306,12 @@ func (g *game) end(lease time.Duration) {
 			return
 		}
 	}
+	created := slices.ContainsFunc(g.checker.votes[simGroup], func(v *vote) bool { return v.chosen })
 	var reads []*operation
 	for _, m := range g.machines {
 		reads = append(reads, g.ask(m, Read{Group: simGroup, Voters: g.hint(), Timeout: 20 * time.Second}))
 	}
 	g.runUntil(func() bool { return g.checker.closed(simGroup) }, 21*time.Second)
-	created := slices.ContainsFunc(g.checker.votes[simGroup], func(v *vote) bool { return v.chosen })
 	for _, o := range reads {
 		if created && o.outcome != Done || o.outcome == 0 {
 			g.checker.fatalf("n%d reads at the end: %v", o.machine.number, o.outcome)

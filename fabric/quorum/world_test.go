@@ -170,6 +170,7 @@ type cluster struct {
 	now      time.Time
 	machines []*machine
 	byID     map[gossip.NodeID]*machine
+	cuts     map[[2]gossip.NodeID]bool
 	checker  *checker
 	bug      bug
 	steps    int // Readies with something to do
@@ -181,7 +182,7 @@ type cluster struct {
 
 func newCluster(t complainer, seed uint64, link sim.Link, b bug) *cluster {
 	c := &cluster{
-		t: t, seed: seed, byID: map[gossip.NodeID]*machine{}, bug: b, now: simStart,
+		t: t, seed: seed, byID: map[gossip.NodeID]*machine{}, cuts: map[[2]gossip.NodeID]bool{}, bug: b, now: simStart,
 		world: sim.New[gossip.NodeID, Message, Event](sim.Options{Seed: seed, Start: simStart, Link: link}),
 		dies:  func(*process, int) crashPoint { return 0 },
 	}
@@ -313,12 +314,29 @@ func idsOf(machines []*machine) (ids []gossip.NodeID) {
 	return ids
 }
 
+// cut loses what a sends to b.
+func (c *cluster) cut(a, b *machine) {
+	c.cuts[[2]gossip.NodeID{a.id, b.id}] = true
+	c.world.Cut(a.id, b.id)
+}
+
+func (c *cluster) heal() {
+	clear(c.cuts)
+	c.world.Heal()
+}
+
+// connected reports whether a and whoever has the id can talk.
+func (c *cluster) connected(a *machine, id gossip.NodeID) bool {
+	b := c.byID[id]
+	return b != nil && b.id == id && b.process != nil && !c.cuts[[2]gossip.NodeID{a.id, id}] && !c.cuts[[2]gossip.NodeID{id, a.id}]
+}
+
 // split cuts the machines with these numbers off from all others, in both directions.
 func (c *cluster) split(numbers ...int) {
 	for _, a := range c.machines {
 		for _, b := range c.machines {
 			if slices.Contains(numbers, a.number) != slices.Contains(numbers, b.number) {
-				c.world.Cut(a.id, b.id)
+				c.cut(a, b)
 			}
 		}
 	}
