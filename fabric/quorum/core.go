@@ -31,7 +31,11 @@ type Core struct {
 	send    []core.Out[gossip.NodeID, Message]
 	notify  []Event
 	metrics Metrics
+	scratch []byte // of records being written
 }
+
+// maxScratch is how much memory a core keeps for records.
+const maxScratch = 4096
 
 // Metrics counts since the process began.
 type Metrics struct {
@@ -139,7 +143,9 @@ func (c *Core) Ready() Ready {
 		ready.Save = appendNode(nil, c.cfg.ID)
 	}
 	for i, g := range c.changed {
-		ready.Save = g.append(ready.Save)
+		if ready.Save, c.scratch = g.append(ready.Save, c.scratch); cap(c.scratch) > maxScratch {
+			c.scratch = nil
+		}
 		g.changed, c.changed[i] = false, nil
 	}
 	c.changed = c.changed[:0]

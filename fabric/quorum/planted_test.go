@@ -70,7 +70,7 @@ func rewritten(log []byte, change func(*register)) []byte {
 		}
 		g := readRegister(r, k)
 		change(g)
-		out = g.append(out)
+		out, _ = g.append(out, nil)
 	})
 	if err != nil {
 		panic(err)

@@ -40,11 +40,13 @@ var (
 	ErrOtherNode = errors.New("the log of votes is another node's; hint: was the data directory copied?")
 )
 
+// overhead is what a record has besides its payload: version and checksum.
+const overhead = 5
+
 func appendFrame(dst, payload []byte) []byte {
-	record := wire.Seal(recordVersion, payload)
-	length := uint32(len(record))
+	length := uint32(len(payload) + overhead)
 	dst = wire.AppendUint32(wire.AppendUint32(dst, length), lengthCheck(length))
-	return append(dst, record...)
+	return wire.AppendSealed(dst, recordVersion, payload)
 }
 
 func lengthCheck(length uint32) uint32 { return uint32(wire.Mix64(uint64(length) + 1)) }
@@ -53,17 +55,19 @@ func appendNode(dst []byte, id gossip.NodeID) []byte {
 	return appendFrame(dst, append([]byte{byte(recordNode)}, id[:]...))
 }
 
-// append appends the frame of a register.
-func (g *register) append(dst []byte) []byte {
+// append appends the frame of a register. It may overwrite scratch, and gives back what has become of it.
+func (g *register) append(dst, scratch []byte) (frame, reuse []byte) {
 	k := recordGroup
 	if g.left != nil {
 		k = recordLeft
 	}
-	payload := g.accepted.append(g.promised.append(wire.AppendBytes([]byte{byte(k)}, g.group)))
+	payload := g.accepted.append(g.promised.append(wire.AppendBytes(append(scratch[:0], byte(k)), g.group)))
 	if g.left != nil {
-		return appendFrame(dst, g.left.append(payload))
+		payload = g.left.append(payload)
+	} else {
+		payload = appendOptional(payload, g.state)
 	}
-	return appendFrame(dst, appendOptional(payload, g.state))
+	return appendFrame(dst, payload), payload
 }
 
 func readRegister(r *wire.Reader, k recordKind) *register {
@@ -171,8 +175,9 @@ func (c *Core) restore(log []byte) error {
 // durable and takes it in place of a log that has grown long. It must be called when Ready was just carried out.
 func (c *Core) Log() []byte {
 	dst := appendNode(nil, c.cfg.ID)
+	var scratch []byte
 	for _, group := range c.Groups() {
-		dst = c.registers[group].append(dst)
+		dst, scratch = c.registers[group].append(dst, scratch)
 	}
 	return dst
 }

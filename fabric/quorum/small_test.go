@@ -53,6 +53,7 @@ func smallWorld(t complainer, operations func(c *cluster), fates []fate, lost in
 			}
 		}
 	}
+	c.dies = func(*process, int) crashPoint { return 0 }
 	steps, messages = c.steps-begin, sent
 	c.runUntil(func() bool { return c.checker.closed(simGroup) }, 5*time.Second)
 	for _, m := range n {
