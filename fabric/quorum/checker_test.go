@@ -15,6 +15,7 @@ type checker struct {
 	durable map[gossip.NodeID]map[GroupID]*register // what disks say
 	votes   map[GroupID][]*vote                     // in the order of their ballots
 	history map[GroupID][]*operation
+	asked   map[uint64]*operation
 	leases  int
 }
 
@@ -29,7 +30,7 @@ type vote struct {
 func newChecker(c *cluster) *checker {
 	return &checker{
 		cluster: c, durable: map[gossip.NodeID]map[GroupID]*register{},
-		votes: map[GroupID][]*vote{}, history: map[GroupID][]*operation{},
+		votes: map[GroupID][]*vote{}, history: map[GroupID][]*operation{}, asked: map[uint64]*operation{},
 	}
 }
 
@@ -92,14 +93,7 @@ func sameState(a, b *State) bool {
 // chosen holds a decision against all others: there is one line of them, in which nothing is lost, and neighbouring
 // configurations share a majority.
 func (k *checker) chosen(group GroupID, list []*vote, at int) {
-	for i, v := range list {
-		if !v.chosen || i == at {
-			continue
-		}
-		older, newer := v, list[at]
-		if i > at {
-			older, newer = newer, older
-		}
+	compare := func(older, newer *vote) {
 		a, b := older.state, newer.state
 		switch {
 		case b.Version < a.Version, b.Version == a.Version && (a.Change != b.Change || string(a.Value) != string(b.Value)):
@@ -108,6 +102,18 @@ func (k *checker) chosen(group GroupID, list []*vote, at int) {
 			k.fatalf("%s: %v, chosen at %v, is lost: at %v %v is chosen", group, &a.Configuration, older.ballot, newer.ballot, &b.Configuration)
 		case b.Epoch == a.Epoch+1 && !shareMajority(&a.Configuration, &b.Configuration):
 			k.fatalf("%s: quorums of %v and %v need not meet", group, &a.Configuration, &b.Configuration)
+		}
+	}
+	for i := at - 1; i >= 0; i-- { // the neighbours are enough: the order is transitive
+		if list[i].chosen {
+			compare(list[i], list[at])
+			break
+		}
+	}
+	for i := at + 1; i < len(list); i++ {
+		if list[i].chosen {
+			compare(list[at], list[i])
+			break
 		}
 	}
 }
@@ -169,7 +175,10 @@ func (k *checker) result(m *machine, r Result) {
 		return
 	}
 	chosen := false
-	for _, v := range k.votes[r.Group] {
+	for _, v := range slices.Backward(k.votes[r.Group]) {
+		if v.state.Version < r.State.Version {
+			break
+		}
 		if v.chosen && v.state.Version == r.State.Version && v.state.Change != r.State.Change {
 			k.fatalf("%s: n%d reports another version %d than the chosen one", r.Group, m.number, r.State.Version)
 		}

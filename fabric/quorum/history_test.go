@@ -25,7 +25,7 @@ type operation struct {
 
 // ask hands a request to a machine and notes it.
 func (c *cluster) ask(m *machine, request Message) *operation {
-	o := &operation{number: uint64(c.checker.operations() + 1), machine: m, starts: m.starts, called: c.world.Now()}
+	o := &operation{number: uint64(len(c.checker.asked) + 1), machine: m, starts: m.starts, called: c.world.Now()}
 	var group GroupID
 	switch r := request.(type) {
 	case Create:
@@ -42,33 +42,23 @@ func (c *cluster) ask(m *machine, request Message) *operation {
 		group, request = r.Group, r
 	}
 	c.checker.history[group] = append(c.checker.history[group], o)
+	c.checker.asked[o.number] = o
 	c.tell(m, request)
 	return o
 }
 
-func (k *checker) operations() (count int) {
-	for _, list := range k.history {
-		count += len(list)
-	}
-	return count
-}
-
 // finish notes the result of an operation.
 func (c *cluster) finish(m *machine, r Result) {
-	for _, o := range c.checker.history[r.Group] {
-		if o.number != r.Number {
-			continue
-		}
-		if o.machine != m || o.starts != m.starts || o.outcome != 0 {
-			c.checker.fatalf("n%d has a result of another process, or a second one", m.number)
-		}
-		o.outcome = r.Outcome
-		if r.Outcome != Unknown {
-			o.returned = c.now
-		}
-		if r.State != nil {
-			o.version, o.found = r.State.Version, string(r.State.Value)
-		}
+	o := c.checker.asked[r.Number]
+	if o.machine != m || o.starts != m.starts || o.outcome != 0 {
+		c.checker.fatalf("n%d has a result of another process, or a second one", m.number)
+	}
+	o.outcome = r.Outcome
+	if r.Outcome != Unknown {
+		o.returned = c.now
+	}
+	if r.State != nil {
+		o.version, o.found = r.State.Version, string(r.State.Value)
 	}
 }
 
@@ -129,19 +119,29 @@ func (k *checker) linearizable(group GroupID) {
 // ordered checks the same without a search, and says what is wrong: once an operation has seen a version, no later
 // one sees an earlier version, and a version has one value.
 func (k *checker) ordered(group GroupID) {
+	var seen []*operation
+	for _, o := range k.history[group] {
+		if o.outcome == Done || o.outcome == Conflict {
+			seen = append(seen, o)
+		}
+	}
+	byCall := slices.SortedFunc(slices.Values(seen), func(a, b *operation) int { return a.called.Compare(b.called) })
+	slices.SortFunc(seen, func(a, b *operation) int { return a.returned.Compare(b.returned) })
 	values := map[uint64]string{}
-	for _, a := range k.history[group] {
-		if a.outcome != Done && a.outcome != Conflict {
-			continue
-		}
-		if value, ok := values[a.version]; ok && value != a.found {
-			k.fatalf("%s: version %d is %q and %q", group, a.version, value, a.found)
-		}
-		values[a.version] = a.found
-		for _, b := range k.history[group] {
-			if (b.outcome == Done || b.outcome == Conflict) && a.returned.Before(b.called) && b.version < a.version {
-				k.fatalf("%s: operation %d saw version %d after operation %d had seen %d", group, b.number, b.version, a.number, a.version)
+	newest := &operation{}
+	for _, o := range byCall {
+		for len(seen) > 0 && seen[0].returned.Before(o.called) {
+			if seen[0].version > newest.version {
+				newest = seen[0]
 			}
+			seen = seen[1:]
 		}
+		if o.version < newest.version {
+			k.fatalf("%s: operation %d saw version %d after operation %d had seen %d", group, o.number, o.version, newest.number, newest.version)
+		}
+		if value, ok := values[o.version]; ok && value != o.found {
+			k.fatalf("%s: version %d is %q and %q", group, o.version, value, o.found)
+		}
+		values[o.version] = o.found
 	}
 }

@@ -233,6 +233,7 @@ func comeBack(t complainer, b bug) {
 		t.Fatal("nobody was invited")
 	}
 	c.cut(n[4], n[0]) // invited, and then left alone
+	c.cut(n[1], n[2]) // who would tell
 	c.run(100 * time.Millisecond)
 	stale := c.ask(n[2], Change{Group: simGroup, Expected: 1, Value: []byte("by the old voters")})
 	c.run(3 * time.Second)

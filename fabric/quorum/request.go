@@ -144,6 +144,8 @@ func (r *request) next(now time.Time, p *proposer) (step, *State, Outcome) {
 	switch {
 	case r.kind == requestCreate && version == 0:
 		return propose, &State{Version: 1, Change: r.change, Value: r.value, Configuration: r.first}, 0
+	case version == 0 && r.proposed: // on top of a state that came to nothing; but this may yet be completed
+		return finish, nil, Unknown
 	case version == 0:
 		return finish, nil, Unavailable // nobody has created it
 	case r.kind == requestReconfigure:
