@@ -66,7 +66,7 @@ type envelope struct {
 	message  Message
 }
 
-func newMesh(b testing.TB, groups int) *mesh {
+func newMesh(b *testing.B, groups int) *mesh {
 	b.Helper()
 	m := &mesh{now: simStart, value: make([]byte, 100), versions: make([]uint64, groups)}
 	var ids []gossip.NodeID

@@ -87,7 +87,7 @@ func (k *checker) vote(m *machine, g *register) {
 }
 
 func sameState(a, b *State) bool {
-	return a.Version == b.Version && a.Change == b.Change && string(a.Value) == string(b.Value) && a.Configuration.equal(&b.Configuration)
+	return a.Version == b.Version && a.Change == b.Change && string(a.Value) == string(b.Value) && a.equal(&b.Configuration)
 }
 
 // chosen holds a decision against all others: there is one line of them, in which nothing is lost, and neighbouring
@@ -104,15 +104,13 @@ func (k *checker) chosen(group GroupID, list []*vote, at int) {
 			k.fatalf("%s: quorums of %v and %v need not meet", group, &a.Configuration, &b.Configuration)
 		}
 	}
-	for i := at - 1; i >= 0; i-- { // the neighbours are enough: the order is transitive
-		if list[i].chosen {
-			compare(list[i], list[at])
-			break
-		}
+	decided := func(v *vote) bool { return v.chosen }
+	if i := slices.IndexFunc(list[at+1:], decided); i >= 0 { // the neighbours are enough: the order is transitive
+		compare(list[at], list[at+1+i])
 	}
-	for i := at + 1; i < len(list); i++ {
-		if list[i].chosen {
-			compare(list[at], list[i])
+	for _, v := range slices.Backward(list[:at]) {
+		if v.chosen {
+			compare(v, list[at])
 			break
 		}
 	}

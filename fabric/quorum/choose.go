@@ -24,8 +24,9 @@ func VoterCount(up, wish int) int {
 
 // ChooseVoters proposes voters for a group, sorted by id: those of keep that are not gone, whatever the members say
 // about them, and then the best of the members that are up, until there are count (1 to MaxVoters). The best is of the
-// zone with the fewest voters, and there the first by rendezvous hash (Thaler and Ravishankar, 1998), so that every node chooses the same and
-// groups spread over the members. The zone is what stands before the slash in a member's location.
+// zone with the fewest voters, and there the first by rendezvous hash (Thaler and Ravishankar, 1998), so that every
+// node chooses the same and groups spread over the members. The zone is what stands before the slash in a member's
+// location.
 //
 // For a new group keep is empty, or names the copies of a shard, which vote first. For one that exists keep is its
 // voters, and gone are those that an operator has decommissioned, replaced or forgotten: nobody else ever stops being

@@ -51,7 +51,8 @@ type Reconfigure struct {
 	Timeout  time.Duration
 }
 
-// Hold begins to ask for the lease of a group, and renews it until Release.
+// Hold begins to ask for the lease of a group, and renews it until Release. When the node has too many proposers, or
+// neither knows the group nor is told of voters, it is denied once, and nothing is begun.
 type Hold struct {
 	Group  GroupID
 	Voters []gossip.NodeID

@@ -67,6 +67,7 @@ func (p *proposer) learn(at Ballot, f *Configuration) (changed bool) {
 		return false
 	}
 	changed = !f.equal(&p.known)
+	p.counter = max(p.counter, at.Counter)
 	p.seen, p.known = at, *f
 	return changed
 }

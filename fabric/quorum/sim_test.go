@@ -273,13 +273,12 @@ func (g *game) present(id gossip.NodeID) bool {
 
 // deciding are the sets of voters of the last state that was chosen, and of those accepted by anybody since.
 func (k *checker) deciding(group GroupID) (sets [][]Voter) {
-	list := k.votes[group]
-	for i := len(list) - 1; i >= 0; i-- {
-		sets = append(sets, list[i].state.Voters)
-		if list[i].state.Joint() {
-			sets = append(sets, list[i].state.Next)
+	for _, v := range slices.Backward(k.votes[group]) {
+		sets = append(sets, v.state.Voters)
+		if v.state.Joint() {
+			sets = append(sets, v.state.Next)
 		}
-		if list[i].chosen {
+		if v.chosen {
 			break
 		}
 	}
