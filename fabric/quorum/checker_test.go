@@ -192,7 +192,7 @@ func (k *checker) bounds(c *Core) {
 		k.fatalf("%v is over a bound", c)
 	}
 	for _, p := range c.timers.heap {
-		if len(p.queue) > MaxQueue || len(p.promised) > maxPromised || len(p.answered) > maxPromised {
+		if p.pending() > MaxQueue || len(p.promised) > maxPromised || len(p.answered) > maxPromised {
 			k.fatalf("%v is over a bound", c)
 		}
 	}

@@ -14,7 +14,7 @@ const (
 	MaxGroups = 65_536
 	// MaxProposers bounds the groups that a node has requests or leases of, or has had within IdleAfter.
 	MaxProposers = 65_536
-	// MaxQueue bounds the requests that wait for one group at one node.
+	// MaxQueue bounds the requests of one node for one group that have no Result yet.
 	MaxQueue = 64
 	// MaxGroupID is the longest name of a group, in bytes.
 	MaxGroupID = 64

@@ -127,8 +127,8 @@ func TestRequestsAreBounded(t *testing.T) {
 			t.Errorf("%s: refused %v, want %v", tc.name, got, tc.refused)
 		}
 	}
-	for i := range MaxQueue + 2 { // one is being worked on
-		if got := refused(Read{Group: "queue", Voters: others}); got != (i > MaxQueue) {
+	for i := range MaxQueue + 1 {
+		if got := refused(Read{Group: "queue", Voters: others}); got != (i == MaxQueue) {
 			t.Fatalf("request %d: refused %v", i, got)
 		}
 	}
@@ -260,14 +260,14 @@ func TestWhatMayBeSaidOfARequest(t *testing.T) {
 		step    step
 		outcome Outcome
 	}{
-		{"nobody created it", request{}, nil, finish, Unavailable},
-		{"nobody created it, as far as a quorum knows, but it was proposed on top of what one voter had", request{proposed: true}, nil, finish, Unknown},
-		{"the version is not the expected one, perhaps", request{}, at(4, other), propose, 0},
-		{"the version is not the expected one", request{confirmed: true}, at(4, other), finish, Conflict},
-		{"ours was completed by another", request{confirmed: true, proposed: true}, at(6, mine), finish, Done},
-		{"another one was made instead of ours", request{confirmed: true, proposed: true}, at(6, other), finish, Conflict},
-		{"others were made, perhaps on top of ours", request{confirmed: true, proposed: true}, at(7, other), finish, Unknown},
-		{"others were made, and ours was never proposed", request{confirmed: true}, at(7, other), finish, Conflict},
+		{"nobody created it", request{}, nil, stepFinish, Unavailable},
+		{"nobody created it, as far as a quorum knows, but it was proposed on top of what one voter had", request{proposed: true}, nil, stepFinish, Unknown},
+		{"the version is not the expected one, perhaps", request{}, at(4, other), stepPropose, 0},
+		{"the version is not the expected one", request{confirmed: true}, at(4, other), stepFinish, Conflict},
+		{"ours was completed by another", request{confirmed: true, proposed: true}, at(6, mine), stepFinish, Done},
+		{"another one was made instead of ours", request{confirmed: true, proposed: true}, at(6, other), stepFinish, Conflict},
+		{"others were made, perhaps on top of ours", request{confirmed: true, proposed: true}, at(7, other), stepFinish, Unknown},
+		{"others were made, and ours was never proposed", request{confirmed: true}, at(7, other), stepFinish, Conflict},
 	} {
 		tc.request.kind, tc.request.expected, tc.request.change = requestChange, 5, mine
 		if did, _, outcome := tc.request.next(simStart, &proposer{state: tc.state}); did != tc.step || outcome != tc.outcome {

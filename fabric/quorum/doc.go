@@ -81,7 +81,7 @@
 //
 //	MaxGroups 65,536          records of a node; it refuses to vote in more
 //	MaxProposers 65,536       groups it has asked about within IdleAfter (1 min), or wants leases of; more are Refused
-//	MaxQueue 64               requests of a node waiting for one group; more are Refused
+//	MaxQueue 64               requests of a node for one group without a result; more are Refused
 //	MaxGroupID 64 B           names; MaxValue 256 KiB values; MaxPacket 257 KiB messages
 //	MaxVoters 7               in a set; a joint configuration has two
 //	MaxLease 10 s             leases; default of requests' time 2 s, MaxTimeout 10 min

@@ -19,7 +19,7 @@ type Create struct {
 	Voters  []gossip.NodeID // 1 to MaxVoters; order and repetitions do not matter
 	Lease   time.Duration   // of the group, for ever; 0 to MaxLease
 	Value   []byte          // the core keeps it
-	Timeout time.Duration   // 0: two seconds
+	Timeout time.Duration   // 0: two seconds; at most MaxTimeout
 }
 
 // Change replaces the value if the register has the version Expected; the new version is one higher.
@@ -48,7 +48,7 @@ type Reconfigure struct {
 	Voters   []gossip.NodeID
 	Expected uint64
 	Target   []gossip.NodeID // 1 to MaxVoters
-	Timeout  time.Duration
+	Timeout  time.Duration   // 0: two seconds more than the longest lease
 }
 
 // Hold begins to ask for the lease of a group, and renews it until Release. When the node has too many proposers, or

@@ -198,7 +198,7 @@ func joinOnTheMinoritySide(t complainer, b bug) {
 	c.ask(n[0], Create{Group: simGroup, Voters: idsOf(n[:3]), Value: []byte("0")})
 	c.run(time.Second)
 	c.split(3, 4, 5)
-	minority := c.ask(n[2], Reconfigure{Group: simGroup, Expected: 1, Target: idsOf(n[2:])})
+	minority := c.ask(n[2], Reconfigure{Group: simGroup, Expected: 1, Target: idsOf(n[2:]), Timeout: 2 * time.Second})
 	c.run(3 * time.Second)
 	onBoth := []*operation{
 		c.ask(n[3], Change{Group: simGroup, Voters: idsOf(n[2:]), Expected: 1, Value: []byte("of the minority")}),

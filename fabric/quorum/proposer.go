@@ -206,18 +206,18 @@ func (p *proposer) promisedEnough() bool {
 func (c *Core) advance(now time.Time, p *proposer) {
 	r := p.active
 	switch do, state, outcome := r.next(now, p); do {
-	case propose:
+	case stepPropose:
 		c.propose(now, p, state)
-	case invite:
+	case stepInvite:
 		if len(p.promised)+len(r.target) > maxPromised { // the ballot has seen many voters come and go
 			c.prepare(now, p)
 			return
 		}
 		c.invite(now, p, state.Configuration)
-	case wait:
+	case stepWait:
 		p.queue = append(p.queue, r)
 		p.active, p.phase = nil, idle
-	case finish:
+	case stepFinish:
 		c.finish(p, state, outcome)
 	}
 }

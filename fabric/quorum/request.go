@@ -72,10 +72,13 @@ func (c *Core) enqueue(now time.Time, from gossip.NodeID, group GroupID, hint []
 	}
 	if timeout == 0 {
 		timeout = defaultTimeout
+		if r.kind == requestReconfigure {
+			timeout += MaxLease
+		}
 	}
 	valid = valid && len(r.value) <= MaxValue && timeout > 0 && timeout <= MaxTimeout
 	p := c.proposer(now, group, hint, valid)
-	if p == nil || len(p.queue) >= MaxQueue {
+	if p == nil || p.pending() >= MaxQueue {
 		c.tell(Result{Number: r.number, Group: group, Outcome: Refused})
 		return
 	}
@@ -87,6 +90,14 @@ func (c *Core) enqueue(now time.Time, from gossip.NodeID, group GroupID, hint []
 	p.expect(r.deadline)
 	p.queue = append(p.queue, r)
 	c.work(now, p)
+}
+
+// pending is how many requests have no result yet.
+func (p *proposer) pending() int {
+	if p.active != nil {
+		return len(p.queue) + 1
+	}
+	return len(p.queue)
 }
 
 // proposer is the one of the group; nil when there may be none.
@@ -127,10 +138,10 @@ func guessed(ids []gossip.NodeID) []Voter {
 type step uint8
 
 const (
-	propose step = iota + 1 // the state
-	invite                  // the target's voters to promise
-	wait                    // until ripe
-	finish                  // with the outcome
+	stepPropose step = iota + 1 // the state
+	stepInvite                  // the target's voters to promise
+	stepWait                    // until ripe
+	stepFinish                  // with the outcome
 )
 
 // next says how the request goes on from the proposer's state: the highest one that a quorum has promised to build
@@ -143,23 +154,23 @@ func (r *request) next(now time.Time, p *proposer) (step, *State, Outcome) {
 	}
 	switch {
 	case r.kind == requestCreate && version == 0:
-		return propose, &State{Version: 1, Change: r.change, Value: r.value, Configuration: r.first}, 0
+		return stepPropose, &State{Version: 1, Change: r.change, Value: r.value, Configuration: r.first}, 0
 	case version == 0 && r.proposed: // on top of a state that came to nothing; but this may yet be completed
-		return finish, nil, Unknown
+		return stepFinish, nil, Unknown
 	case version == 0:
-		return finish, nil, Unavailable // nobody has created it
+		return stepFinish, nil, Unavailable // nobody has created it
 	case r.kind == requestReconfigure:
 		return r.nextConfiguration(now, p, epoch)
 	case r.kind == requestChange && version == r.expected:
-		return propose, &State{Version: version + 1, Change: r.change, Value: r.value, Configuration: current.Configuration}, 0
+		return stepPropose, &State{Version: version + 1, Change: r.change, Value: r.value, Configuration: current.Configuration}, 0
 	case !r.confirmed:
-		return propose, current, 0
+		return stepPropose, current, 0
 	case r.kind == requestRead, current.Change == r.change:
-		return finish, current, Done
+		return stepFinish, current, Done
 	case r.proposed && version > r.expected+1: // our version may have come and gone
-		return finish, nil, Unknown
+		return stepFinish, nil, Unknown
 	}
-	return finish, current, Conflict
+	return stepFinish, current, Conflict
 }
 
 // nextConfiguration leaves a configuration only once a state with it was chosen: then every later quorum of it hears
@@ -170,31 +181,31 @@ func (r *request) nextConfiguration(now time.Time, p *proposer, epoch uint64) (s
 	next := *current
 	switch {
 	case !p.kept:
-		return propose, current, 0
+		return stepPropose, current, 0
 	case current.Joint():
 		if p.jointEpoch != epoch {
 			p.jointEpoch, p.jointSince = epoch, now
 		}
 		if r.ripe = p.jointSince.Add(current.Lease); now.Before(r.ripe) {
-			return wait, nil, 0
+			return stepWait, nil, 0
 		}
 		next.Configuration = current.final()
-		return propose, &next, 0
+		return stepPropose, &next, 0
 	case current.sameVoters(r.target):
 		if !r.confirmed {
-			return propose, current, 0
+			return stepPropose, current, 0
 		}
-		return finish, current, Done
+		return stepFinish, current, Done
 	case epoch == r.expected:
 		next.Configuration = current.joint(r.target)
 		if !majority(next.Next, p.promised) {
-			return invite, &next, 0
+			return stepInvite, &next, 0
 		}
-		return propose, &next, 0
+		return stepPropose, &next, 0
 	case !r.confirmed:
-		return propose, current, 0
+		return stepPropose, current, 0
 	case r.proposed && epoch > r.expected+1:
-		return finish, nil, Unknown
+		return stepFinish, nil, Unknown
 	}
-	return finish, current, Conflict
+	return stepFinish, current, Conflict
 }
