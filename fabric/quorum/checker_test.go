@@ -19,7 +19,7 @@ type checker struct {
 	leases  int
 }
 
-// vote is a state that somebody has accepted.
+// vote is a state that was proposed, and who has accepted it.
 type vote struct {
 	ballot Ballot
 	state  *State
@@ -57,7 +57,7 @@ func (k *checker) saved(m *machine, save []byte) {
 		}
 		disk[g.group] = g
 		if g.state != nil {
-			k.vote(m, g)
+			k.vote(m, g.group, k.proposed(g.group, g.accepted, g.state))
 		}
 	})
 	if err != nil {
@@ -65,24 +65,29 @@ func (k *checker) saved(m *machine, save []byte) {
 	}
 }
 
-// vote counts who has accepted what, and looks at whatever that decides.
-func (k *checker) vote(m *machine, g *register) {
-	list := k.votes[g.group]
-	i, found := slices.BinarySearchFunc(list, g.accepted, func(v *vote, b Ballot) int { return v.ballot.Compare(b) })
-	if !found {
-		list = slices.Insert(list, i, &vote{ballot: g.accepted, state: g.state})
-		k.votes[g.group] = list
+// proposed finds the place of a proposal in the line of all.
+func (k *checker) proposed(group GroupID, at Ballot, s *State) int {
+	list := k.votes[group]
+	i, found := slices.BinarySearchFunc(list, at, func(v *vote, b Ballot) int { return v.ballot.Compare(b) })
+	switch {
+	case !found:
+		k.votes[group] = slices.Insert(list, i, &vote{ballot: at, state: s})
+	case !sameState(list[i].state, s):
+		k.fatalf("two states at ballot %v: %v and %v", at, list[i].state, s)
 	}
+	return i
+}
+
+// vote counts who has accepted a proposal, and looks at whatever that decides.
+func (k *checker) vote(m *machine, group GroupID, i int) {
+	list := k.votes[group]
 	v := list[i]
-	if !sameState(v.state, g.state) {
-		k.fatalf("two states at ballot %v: %v and %v", v.ballot, v.state, g.state)
-	}
 	if !slices.Contains(v.by, m.id) {
 		v.by = append(v.by, m.id)
 	}
 	if !v.chosen && v.state.quorum(v.by) {
 		v.chosen = true
-		k.chosen(g.group, list, i)
+		k.chosen(group, list, i)
 	}
 }
 
@@ -133,6 +138,9 @@ func (k *checker) sent(m *machine, out Message) {
 	var group GroupID
 	var promised, agreed Ballot
 	switch out := out.(type) {
+	case accept:
+		k.proposed(out.group, out.ballot, out.state)
+		return
 	case promise:
 		group, promised, agreed = out.group, out.ballot, out.accepted
 	case accepted:
@@ -143,6 +151,12 @@ func (k *checker) sent(m *machine, out Message) {
 	disk := k.durable[m.id][group]
 	if disk == nil || disk.promised.compareRound(&promised) < 0 || disk.accepted.Compare(agreed) < 0 {
 		k.fatalf("n%d answers before it has saved: %+v", m.number, out)
+	}
+	if out, ok := out.(accepted); ok { // what was saved may be a later state: both were accepted
+		list := k.votes[group]
+		if i, found := slices.BinarySearchFunc(list, out.ballot, func(v *vote, b Ballot) int { return v.ballot.Compare(b) }); found {
+			k.vote(m, group, i)
+		}
 	}
 }
 

@@ -274,6 +274,9 @@ func (g *game) present(id gossip.NodeID) bool {
 // deciding are the sets of voters of the last state that was chosen, and of those accepted by anybody since.
 func (k *checker) deciding(group GroupID) (sets [][]Voter) {
 	for _, v := range slices.Backward(k.votes[group]) {
+		if len(v.by) == 0 {
+			continue
+		}
 		sets = append(sets, v.state.Voters)
 		if v.state.Joint() {
 			sets = append(sets, v.state.Next)
