@@ -383,13 +383,23 @@ func (c *Core) expire(now time.Time, p *proposer) {
 		}
 		c.metrics.Resent++
 		c.consult(p)
-		if p.phase == asking && p.known.quorum(p.inquiry.answered) {
-			c.repair(now, p) // they do not agree, and the others are silent
-		} else {
-			c.broadcast(now, p)
-		}
+		c.again(now, p)
 	}
 	c.work(now, p)
+}
+
+// again asks the silent ones again, or goes on without them.
+func (c *Core) again(now time.Time, p *proposer) {
+	switch outbid := p.seen.Compare(p.ballot) > 0; {
+	case p.phase == asking && p.known.quorum(p.inquiry.answered):
+		c.repair(now, p) // they do not agree
+	case outbid && (p.phase == accepting || p.phase == preparing && p.kept):
+		c.backOff(now, p)
+	case p.phase == preparing && !p.kept && p.seen.Compare(p.stateAt) > 0:
+		c.invite(now, p, p.known)
+	default:
+		c.broadcast(now, p)
+	}
 }
 
 // expireRequests ends those whose time has passed. What was proposed may be accepted by voters whose answer is lost,
