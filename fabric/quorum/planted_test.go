@@ -126,13 +126,15 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				p.registers[group].lease.until = time.Time{}
 			}
 		}})},
-		{"a surrender that overtakes a renewal", simulate(bug{receive: func(_ *process, _ time.Time, m Message) Message {
-			if m, ok := m.(surrender); ok {
-				m.turn.number += 1000
+		{"a surrender that a renewal has overtaken", func() {
+			surrenderLate(recorder{}, bug{receive: func(_ *process, _ time.Time, m Message) Message {
+				if m, ok := m.(surrender); ok {
+					m.turn.number += 1000
+					return m
+				}
 				return m
-			}
-			return m
-		}})},
+			}})
+		}},
 		{"higher accepted ballots ignored in promises", simulate(bug{receive: func(p *process, _ time.Time, m Message) Message {
 			if m, ok := m.(promise); ok {
 				if q := p.proposers[m.group]; q != nil && q.state != nil {
@@ -184,9 +186,10 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	}
 }
 
-// The stories of three bugs end well without them.
+// The stories of four bugs end well without them.
 func TestVotersJoinOnTheMinoritySide(t *testing.T) { joinOnTheMinoritySide(t, bug{}) }
 func TestAVoterComesBack(t *testing.T)             { comeBack(t, bug{}) }
+func TestASurrenderComesLate(t *testing.T)         { surrenderLate(t, bug{}) }
 func TestAnAnswerToAnEarlierProcess(t *testing.T)  { readAgain(t, bug{}) }
 
 // joinOnTheMinoritySide cuts C off from A and B, and lets D and E join on C's side.
@@ -266,4 +269,29 @@ func readAgain(t complainer, b bug) {
 	if read.outcome != Done || read.found != "1" {
 		t.Fatalf("read %v: %q", read.outcome, read.found)
 	}
+}
+
+// surrenderLate lets a holder release the lease and take it again, with a slow network in between.
+func surrenderLate(t complainer, b bug) {
+	t.Helper()
+	fast := sim.Link{Latency: time.Millisecond}
+	c := newCluster(t, 1, fast, b)
+	c.form(3)
+	n := c.machines
+	c.ask(n[0], Create{Group: simGroup, Voters: idsOf(n), Lease: lease400})
+	c.run(100 * time.Millisecond)
+	c.tell(n[0], Hold{Group: simGroup})
+	c.run(50 * time.Millisecond)
+	c.world.SetLink(sim.Link{Latency: 250 * time.Millisecond})
+	c.tell(n[0], Release{Group: simGroup})
+	c.run(time.Millisecond)
+	c.world.SetLink(fast)
+	c.tell(n[0], Hold{Group: simGroup})
+	c.tell(n[1], Hold{Group: simGroup})
+	c.run(240 * time.Millisecond)
+	if !c.holds(n[0]) {
+		t.Fatalf("the lease was not taken again")
+	}
+	c.world.Pause(n[0].id, time.Second) // it does not renew, and has it for a while
+	c.run(time.Second)
 }
