@@ -126,6 +126,17 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				p.registers[group].lease.until = time.Time{}
 			}
 		}})},
+		{"voters replaced without waiting for a lease", func() {
+			replaceUnderALease(recorder{}, bug{state: func(p *process) {
+				for _, q := range slices.Clone(p.timers.heap) {
+					q.jointSince = q.jointSince.Add(-MaxLease)
+					for _, r := range q.queue {
+						r.ripe, q.resume = time.Time{}, p.machine.local(p.cluster.now)
+						p.schedule(q)
+					}
+				}
+			}})
+		}},
 		{"a surrender that a renewal has overtaken", func() {
 			surrenderLate(recorder{}, bug{receive: func(_ *process, _ time.Time, m Message) Message {
 				if m, ok := m.(surrender); ok {
@@ -186,11 +197,12 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	}
 }
 
-// The stories of four bugs end well without them.
-func TestVotersJoinOnTheMinoritySide(t *testing.T) { joinOnTheMinoritySide(t, bug{}) }
-func TestAVoterComesBack(t *testing.T)             { comeBack(t, bug{}) }
-func TestASurrenderComesLate(t *testing.T)         { surrenderLate(t, bug{}) }
-func TestAnAnswerToAnEarlierProcess(t *testing.T)  { readAgain(t, bug{}) }
+// The stories of five bugs end well without them.
+func TestVotersJoinOnTheMinoritySide(t *testing.T)  { joinOnTheMinoritySide(t, bug{}) }
+func TestAVoterComesBack(t *testing.T)              { comeBack(t, bug{}) }
+func TestVotersAreReplacedUnderALease(t *testing.T) { replaceUnderALease(t, bug{}) }
+func TestASurrenderComesLate(t *testing.T)          { surrenderLate(t, bug{}) }
+func TestAnAnswerToAnEarlierProcess(t *testing.T)   { readAgain(t, bug{}) }
 
 // joinOnTheMinoritySide cuts C off from A and B, and lets D and E join on C's side.
 func joinOnTheMinoritySide(t complainer, b bug) {
@@ -294,4 +306,23 @@ func surrenderLate(t complainer, b bug) {
 	}
 	c.world.Pause(n[0].id, time.Second) // it does not renew, and has it for a while
 	c.run(time.Second)
+}
+
+// replaceUnderALease cuts the holder off and replaces all voters, one of whom wants the lease at once.
+func replaceUnderALease(t complainer, b bug) {
+	t.Helper()
+	c := newCluster(t, 1, sim.Link{Latency: time.Millisecond}, b)
+	c.form(6)
+	n := c.machines
+	c.ask(n[0], Create{Group: simGroup, Voters: idsOf(n[:3]), Lease: lease400})
+	c.run(100 * time.Millisecond)
+	c.tell(n[0], Hold{Group: simGroup})
+	c.run(50 * time.Millisecond)
+	c.split(1)
+	replaced := c.ask(n[1], Reconfigure{Group: simGroup, Expected: 1, Target: idsOf(n[3:])})
+	c.tell(n[3], Hold{Group: simGroup, Voters: idsOf(n[1:3])})
+	c.run(2 * time.Second)
+	if replaced.outcome != Done || !c.holds(n[3]) {
+		t.Fatalf("the voters: %v; n4 holds the lease: %v", replaced.outcome, c.holds(n[3]))
+	}
 }
