@@ -49,11 +49,11 @@ func TestSim(t *testing.T) {
 
 // swarm counts what was played.
 type swarm struct {
-	trace                                                             uint64
-	Machines, Cuts, Crashes, Torn, Restarts, Losses, Pauses, Released int
-	Creates, Changes, Reads, Reconfigures                             outcomes
-	Chosen, Epochs, Leases, Stuck                                     int
-	Events                                                            uint64
+	trace                                                                   uint64
+	Machines, Cuts, Crashes, Torn, Slow, Restarts, Losses, Pauses, Released int
+	Creates, Changes, Reads, Reconfigures                                   outcomes
+	Chosen, Epochs, Leases, Stuck                                           int
+	Events                                                                  uint64
 }
 
 // outcomes counts results by their outcome; the first is of operations without one.
@@ -65,6 +65,7 @@ func (s *swarm) add(o swarm) {
 		{&s.Cuts, &o.Cuts},
 		{&s.Crashes, &o.Crashes},
 		{&s.Torn, &o.Torn},
+		{&s.Slow, &o.Slow},
 		{&s.Restarts, &o.Restarts},
 		{&s.Losses, &o.Losses},
 		{&s.Pauses, &o.Pauses},
@@ -93,7 +94,7 @@ func (s *swarm) complete() bool {
 		}
 	}
 	return s.Creates[Done] > 0 && s.Creates[Conflict] > 0 && s.Reads[Done] > 0 && s.Reads[Unavailable] > 0 && s.Cuts > 0 && s.Crashes > 0 &&
-		s.Torn > 0 && s.Restarts > 0 && s.Losses > 0 && s.Pauses > 0 && s.Released > 0 && s.Epochs > 0 && s.Leases > 0
+		s.Torn > 0 && s.Slow > 0 && s.Restarts > 0 && s.Losses > 0 && s.Pauses > 0 && s.Released > 0 && s.Epochs > 0 && s.Leases > 0
 }
 
 const simGroup = GroupID("g")
@@ -137,6 +138,15 @@ func play(t complainer, seed uint64, b bug) (played swarm) {
 		}
 		return 0
 	}
+	if choose.IntN(4) == 0 {
+		c.slow = func() time.Duration {
+			if choose.IntN(10) > 0 {
+				return 0
+			}
+			played.Slow++
+			return time.Duration(choose.IntN(200)) * time.Millisecond
+		}
+	}
 	voters := idsOf(c.machines[:1+2*choose.IntN(2)])
 	if choose.IntN(4) == 0 {
 		voters = idsOf(c.machines[:min(size, 5)])
@@ -150,6 +160,7 @@ func play(t complainer, seed uint64, b bug) (played swarm) {
 		c.run(time.Duration(choose.IntN(150)) * time.Millisecond)
 	}
 	c.dies = func(*process, int) crashPoint { return 0 }
+	c.slow = func() time.Duration { return 0 }
 	g.repair(link)
 	g.end(lease)
 	c.checker.linearizable(simGroup)

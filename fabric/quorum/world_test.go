@@ -73,6 +73,7 @@ type process struct {
 	cluster *cluster
 	machine *machine
 	dead    bool
+	late    Ready  // saved by a slow disk: it goes out when the process runs again
 	unsaved []byte // held back by a planted bug
 }
 
@@ -106,7 +107,12 @@ func (p *process) touched() {
 
 func (p *process) Next() time.Time {
 	next := p.Core.Next()
-	if p.dead || next.IsZero() {
+	switch {
+	case p.dead:
+		return time.Time{}
+	case !p.late.Empty():
+		return p.cluster.now
+	case next.IsZero():
 		return time.Time{}
 	}
 	return p.machine.global(next)
@@ -118,10 +124,11 @@ func (p *process) Ready() Ready {
 		return Ready{}
 	}
 	ready := p.Core.Ready()
+	c := p.cluster
 	if ready.Empty() {
+		ready, p.late = p.late, Ready{}
 		return ready
 	}
-	c := p.cluster
 	c.steps++
 	point := c.dies(p, c.steps)
 	save := ready.Save
@@ -149,6 +156,12 @@ func (p *process) Ready() Ready {
 	}
 	p.dead = point == afterSend
 	ready.Save = nil
+	ready.Send, ready.Notify = append(p.late.Send, ready.Send...), append(p.late.Notify, ready.Notify...)
+	p.late = Ready{}
+	if d := c.slow(); d > 0 && save != nil && !p.dead {
+		c.world.Pause(p.machine.id, d)
+		ready, p.late = Ready{}, ready
+	}
 	return ready
 }
 
@@ -175,6 +188,7 @@ type cluster struct {
 	bug      bug
 	steps    int // Readies with something to do
 	dies     func(p *process, step int) crashPoint
+	slow     func() time.Duration // how long a save takes
 	config   Config
 	events   func(m *machine, e Event)
 	sends    int
@@ -185,6 +199,7 @@ func newCluster(t complainer, seed uint64, link sim.Link, b bug) *cluster {
 		t: t, seed: seed, byID: map[gossip.NodeID]*machine{}, cuts: map[[2]gossip.NodeID]bool{}, bug: b, now: simStart,
 		world: sim.New[gossip.NodeID, Message, Event](sim.Options{Seed: seed, Start: simStart, Link: link}),
 		dies:  func(*process, int) crashPoint { return 0 },
+		slow:  func() time.Duration { return 0 },
 	}
 	c.checker = newChecker(c)
 	c.world.Transcode(func(m Message) Message {
