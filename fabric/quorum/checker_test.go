@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/egalcluster/egal/fabric/gossip"
-	"github.com/egalcluster/egal/internal/wire"
 )
 
 // checker holds the invariants that must be true at every moment, whatever happens.
@@ -40,18 +39,24 @@ func (k *checker) fatalf(format string, args ...any) {
 }
 
 // saved notes what has become durable.
-func (k *checker) saved(m *machine, save []byte) {
+func (k *checker) saved(m *machine, records [][]byte) {
 	disk := k.durable[m.id]
 	if disk == nil {
 		disk = map[GroupID]*register{}
 		k.durable[m.id] = disk
 	}
-	_, err := readLog(save, func(kind recordKind, r *wire.Reader) {
+	for _, record := range records {
+		kind, r, err := readRecord(record)
+		if err != nil {
+			k.fatalf("n%d saves %v", m.number, err)
+		}
 		if kind == recordNode {
-			readID(r)
-			return
+			continue
 		}
 		g := readRegister(r, kind)
+		if err := r.Done(); err != nil {
+			k.fatalf("n%d saves %v", m.number, err)
+		}
 		if before := disk[g.group]; before != nil && g.promised.Compare(before.promised) < 0 {
 			k.fatalf("n%d takes a promise back", m.number)
 		}
@@ -59,9 +64,6 @@ func (k *checker) saved(m *machine, save []byte) {
 		if g.state != nil {
 			k.vote(m, g.group, k.proposed(g.group, g.accepted, g.state))
 		}
-	})
-	if err != nil {
-		k.fatalf("n%d saves %v", m.number, err)
 	}
 }
 

@@ -46,9 +46,10 @@ type Metrics struct {
 	Invalid              uint64 // messages that this node cannot have been meant by
 }
 
-// New makes the core of a node from its log: everything that was saved, in order. The clock is a boot-time clock: it
-// counts time in which the machine is suspended, and nobody sets it. A fresh node's identity is to be saved at once.
-func New(cfg Config, log []byte, now time.Time) (*Core, error) {
+// New makes the core of a node from its log: the records of everything that was saved, in order. The clock is a
+// boot-time clock: it counts time in which the machine is suspended, and nobody sets it. A fresh node has its id to save
+// at once.
+func New(cfg Config, log [][]byte, now time.Time) (*Core, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/internal/sim"
+	"github.com/egalcluster/egal/internal/wire"
 )
 
 // three is a cluster of three voters with a register that n1 has created, and of more nodes.
@@ -41,7 +42,7 @@ func TestAReadSavesNothingAndLeavesTheBallotAlone(t *testing.T) {
 	o := c.ask(c.machines[3], Read{Group: simGroup, Voters: idsOf(c.machines[:3])})
 	c.run(20 * time.Millisecond)
 	if o.outcome != Done || o.found != "0" || len(c.machines[1].disk) != disk {
-		t.Fatalf("%v %q, %d bytes saved", o.outcome, o.found, len(c.machines[1].disk)-disk)
+		t.Fatalf("%v %q, %d records saved", o.outcome, o.found, len(c.machines[1].disk)-disk)
 	}
 	if p := c.machines[0].process.proposers[simGroup]; !p.kept {
 		t.Fatal("the proposer lost its ballot")
@@ -228,17 +229,18 @@ func TestVotersGrowShrinkAndMove(t *testing.T) {
 
 func TestWhatAShellMustNotStartWith(t *testing.T) {
 	me := idOf(1, 0)
-	good := appendNode(nil, me)
+	good, other := Records(appendNode(nil, me))[0], Records(appendNode(nil, idOf(2, 0)))[0]
 	for _, tc := range []struct {
 		name string
-		log  []byte
+		log  [][]byte
 		want error
 	}{
 		{"an empty log of a node that is not fresh", nil, ErrLost},
-		{"another node's log", appendNode(nil, idOf(2, 0)), ErrOtherNode},
-		{"a damaged log", append(slices.Clone(good[:len(good)-1]), ^good[len(good)-1]), ErrLost},
-		{"a damaged length", append([]byte{^good[0]}, good[1:]...), ErrLost},
-		{"a good one", good, nil},
+		{"another node's log", [][]byte{other}, ErrOtherNode},
+		{"two beginnings", [][]byte{good, good}, ErrLost},
+		{"a damaged log", [][]byte{append(slices.Clone(good[:len(good)-1]), ^good[len(good)-1])}, ErrLost},
+		{"a log of a later version", [][]byte{wire.Seal(recordVersion+1, []byte{1})}, wire.ErrVersion},
+		{"a good one", [][]byte{good}, nil},
 	} {
 		if _, err := New(Config{ID: me, Boot: 1}, tc.log, simStart); !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v", tc.name, err)

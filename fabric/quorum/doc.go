@@ -51,7 +51,7 @@
 //	core.Receive(now, id, quorum.Change{Number: 7, Group: "root", Voters: hint, Expected: 4, Value: value})
 //	for {
 //		ready := core.Ready()
-//		// append ready.Save to the log and make it durable; then send ready.Send (Encode); then look at ready.Notify
+//		// append Records(ready.Save) to the log, durably; then send ready.Send (Encode); then look at ready.Notify
 //		// wait until core.Next(), or for a message (Decode) or a request; then Tick or Receive
 //	}
 //

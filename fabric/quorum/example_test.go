@@ -12,7 +12,7 @@ import (
 func ExampleCore() {
 	now := time.UnixMilli(0) // of a boot-time clock
 	ids := []gossip.NodeID{{1}, {2}, {3}}
-	cores, logs := map[gossip.NodeID]*quorum.Core{}, map[gossip.NodeID][]byte{}
+	cores, logs := map[gossip.NodeID]*quorum.Core{}, map[gossip.NodeID][][]byte{}
 	for _, id := range ids {
 		core, err := quorum.New(quorum.Config{ID: id, Boot: 1, Fresh: true}, nil, now)
 		if err != nil {
@@ -26,7 +26,7 @@ func ExampleCore() {
 		for range 10 {
 			for _, from := range ids {
 				ready := cores[from].Ready()
-				logs[from] = append(logs[from], ready.Save...) // and make it durable, before anything is sent
+				logs[from] = append(logs[from], quorum.Records(ready.Save)...) // and make it durable, before anything is sent
 				for _, out := range ready.Send {
 					m, err := quorum.Decode(quorum.Encode(nil, out.Message)) // over the network
 					if err != nil {

@@ -164,7 +164,7 @@ func FuzzReceive(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var log []byte
+		var log [][]byte
 		now := simStart
 		ids := []gossip.NodeID{me, idOf(2, 0), idOf(3, 0)}
 		requests := []Message{
@@ -188,14 +188,14 @@ func FuzzReceive(f *testing.F) {
 			if next := c.Next(); !next.IsZero() && !next.After(now) {
 				c.Tick(now)
 			}
-			log = append(log, c.Ready().Save...)
+			log = append(log, Records(c.Ready().Save)...)
 		}
-		log = append(log, c.Ready().Save...)
+		log = append(log, Records(c.Ready().Save)...)
 		again, err := New(Config{ID: me, Boot: 2}, log, now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(again.Log(), c.Log()) {
+		if !reflect.DeepEqual(again.Log(), c.Log()) {
 			t.Fatal("the log does not bring back what was promised")
 		}
 	})

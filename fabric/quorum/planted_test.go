@@ -8,7 +8,6 @@ import (
 
 	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/internal/sim"
-	"github.com/egalcluster/egal/internal/wire"
 )
 
 // The checkers are tested by planted bugs: each must turn one of them red.
@@ -61,19 +60,19 @@ func pretend(p *process, agrees func(q *proposer, id gossip.NodeID) bool) {
 }
 
 // rewritten is a log with something done to every record of a group.
-func rewritten(log []byte, change func(*register)) []byte {
-	var out []byte
-	_, err := readLog(log, func(k recordKind, r *wire.Reader) {
-		if k == recordNode {
-			out = appendNode(out, readID(r))
-			return
+func rewritten(log [][]byte, change func(*register)) (out [][]byte) {
+	for _, record := range log {
+		k, r, err := readRecord(record)
+		if err != nil {
+			panic(err)
 		}
-		g := readRegister(r, k)
-		change(g)
-		out, _ = g.append(out, nil)
-	})
-	if err != nil {
-		panic(err)
+		if k != recordNode {
+			g := readRegister(r, k)
+			change(g)
+			save, _ := g.append(nil, nil)
+			record = Records(save)[0]
+		}
+		out = append(out, record)
 	}
 	return out
 }
@@ -101,17 +100,17 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				})
 			}})
 		}},
-		{"promises forgotten in a restart", simulate(bug{disk: func(log []byte) []byte {
+		{"promises forgotten in a restart", simulate(bug{disk: func(log [][]byte) [][]byte {
 			return rewritten(log, func(g *register) { g.promised = g.accepted.round() })
 		}})},
-		{"accepted states forgotten in a restart", simulate(bug{disk: func(log []byte) []byte {
+		{"accepted states forgotten in a restart", simulate(bug{disk: func(log [][]byte) [][]byte {
 			return rewritten(log, func(g *register) {
 				if g.left == nil {
 					g.accepted, g.state = Ballot{}, nil
 				}
 			})
 		}})},
-		{"an empty disk with the old id", simulate(bug{disk: func([]byte) []byte { return nil }})},
+		{"an empty disk with the old id", simulate(bug{disk: func([][]byte) [][]byte { return nil }})},
 		{"a lease kept across a pause", simulate(bug{receive: func(p *process, now time.Time, m Message) Message {
 			if m, ok := m.(granted); ok {
 				if q := p.proposers[m.group]; q != nil && q.lease != nil {

@@ -5,24 +5,21 @@ import (
 	"fmt"
 
 	"github.com/egalcluster/egal/fabric/gossip"
+	"github.com/egalcluster/egal/internal/invariant"
 	"github.com/egalcluster/egal/internal/wire"
 )
 
-// The log: frames, one for each group that changed, the last one of a group counts. A frame is
-//
-//	| bytes | meaning                                                    |
-//	|-------|------------------------------------------------------------|
-//	| 4     | n, the length of the record                                |
-//	| 4     | check of n, so that a damaged length is not taken for a cut |
-//	| n     | the record, sealed (internal/wire): version, fields, CRC    |
-//
-// and a record | 1 kind | fields |. The first record of a log says whose it is.
+// The log is a sequence of records (internal/durable keeps them apart): one for each group that changed; the last one of
+// a group counts. A record is sealed (internal/wire): version, | 1 kind | fields |, CRC-32C. The first record of a log
+// says whose it is. Ready.Save is records, each with its length before it.
 
 const (
 	recordVersion = 1
-	frameBytes    = 8
-	maxRecord     = MaxValue + 1024
+	overhead      = 5 // what a record has besides kind and fields: version and checksum
 )
+
+// MaxRecord bounds a record of the log, in bytes.
+const MaxRecord = MaxValue + 1024
 
 type recordKind uint8
 
@@ -40,23 +37,17 @@ var (
 	ErrOtherNode = errors.New("the log of votes is another node's; hint: was the data directory copied?")
 )
 
-// overhead is what a record has besides its payload: version and checksum.
-const overhead = 5
-
-func appendFrame(dst, payload []byte) []byte {
-	length := uint32(len(payload) + overhead)
-	dst = wire.AppendUint32(wire.AppendUint32(dst, length), lengthCheck(length))
-	return wire.AppendSealed(dst, recordVersion, payload)
+func appendRecord(dst, payload []byte) []byte {
+	return wire.AppendSealed(wire.AppendUvarint(dst, uint64(len(payload)+overhead)), recordVersion, payload)
 }
-
-func lengthCheck(length uint32) uint32 { return uint32(wire.Mix64(uint64(length) + 1)) }
 
 func appendNode(dst []byte, id gossip.NodeID) []byte {
-	return appendFrame(dst, append([]byte{byte(recordNode)}, id[:]...))
+	return appendRecord(dst, append([]byte{byte(recordNode)}, id[:]...))
 }
 
-// append appends the frame of a register. It may overwrite scratch, and gives back what has become of it.
-func (g *register) append(dst, scratch []byte) (frame, reuse []byte) {
+// append appends the record of a register, with its length. It may overwrite scratch, and gives back what has become of
+// it.
+func (g *register) append(dst, scratch []byte) (record, reuse []byte) {
 	k := recordGroup
 	if g.left != nil {
 		k = recordLeft
@@ -67,7 +58,7 @@ func (g *register) append(dst, scratch []byte) (frame, reuse []byte) {
 	} else {
 		payload = appendOptional(payload, g.state)
 	}
-	return appendFrame(dst, payload), payload
+	return appendRecord(dst, payload), payload
 }
 
 func readRegister(r *wire.Reader, k recordKind) *register {
@@ -84,100 +75,86 @@ func readRegister(r *wire.Reader, k recordKind) *register {
 	return g
 }
 
-// Intact is how many bytes of the log are whole frames. Less than a frame may be missing at the end: a Save that was
-// never finished, and so never answered; the shell cuts it off before it appends. Anything else is damage: the error
-// is ErrLost.
-func Intact(log []byte) (int, error) { return readLog(log, func(recordKind, *wire.Reader) {}) }
-
-// readLog visits the records, and gives the length of what is whole.
-func readLog(log []byte, visit func(recordKind, *wire.Reader)) (at int, err error) {
-	damaged := func(cause error) (int, error) {
-		return at, fmt.Errorf("quorum: log: at byte %d: %w: %w", at, cause, ErrLost)
+// Records are what Ready.Save is made of, each at most MaxRecord bytes. They may become durable one by one, in their
+// order. They alias save.
+func Records(save []byte) (records [][]byte) {
+	r := wire.NewReader(save)
+	for r.Remaining() > 0 {
+		records = append(records, r.Bytes(MaxRecord))
 	}
-	for len(log)-at >= frameBytes {
-		header := wire.NewReader(log[at : at+frameBytes])
-		length, check := header.Uint32(), header.Uint32()
-		switch {
-		case length == 0 && allZero(log[at:]):
-			return at, nil // the file grew, and nothing was written
-		case check != lengthCheck(length):
-			return damaged(wire.ErrChecksum)
-		case length > maxRecord:
-			return damaged(wire.ErrTooLong)
-		case uint64(length) > uint64(len(log)-at-frameBytes):
-			return at, nil
-		}
-		end := at + frameBytes + int(length)
-		_, payload, err := wire.Open(log[at+frameBytes:end], recordVersion)
-		if err != nil {
-			return damaged(err)
-		}
-		r := wire.NewReader(payload)
-		visit(recordKind(r.Uint8()), r)
-		if err := r.Err(); err != nil {
-			return damaged(err)
-		}
-		at = end
-	}
-	return at, nil
+	invariant.Check(r.Err() == nil, "a core saves whole records: %v", r.Err())
+	return records
 }
 
-func allZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
+// readRecord gives a record's kind and, in r, its fields.
+func readRecord(record []byte) (k recordKind, r *wire.Reader, err error) {
+	_, payload, err := wire.Open(record, recordVersion)
+	if err != nil {
+		return 0, nil, err
 	}
-	return true
+	r = wire.NewReader(payload)
+	return recordKind(r.Uint8()), r, nil
 }
 
 // restore takes over what the log says. An empty log is a fresh node's.
-func (c *Core) restore(log []byte) error {
-	var owner gossip.NodeID
-	var fault error
-	records := 0
-	whole, err := readLog(log, func(k recordKind, r *wire.Reader) {
-		records++
-		switch {
-		case (k == recordNode) != (records == 1):
-			r.Fail(wire.ErrMalformed)
-		case k == recordNode:
-			owner = readID(r)
-		case k == recordGroup || k == recordLeft:
-			if g := readRegister(r, k); r.Err() == nil {
-				c.registers[g.group] = g
-			}
-		default:
-			r.Fail(wire.ErrMalformed)
+func (c *Core) restore(records [][]byte) error {
+	if len(records) == 0 {
+		if !c.cfg.Fresh {
+			return fmt.Errorf("quorum: log: nothing in it: %w", ErrLost)
 		}
-		if len(c.registers) > MaxGroups {
-			r.Fail(wire.ErrTooLong)
-		}
-		if err := r.Done(); err != nil {
-			r.Fail(err)
-		}
-	})
-	switch {
-	case err != nil:
-		fault = err
-	case whole != len(log):
-		fault = fmt.Errorf("quorum: log: %d bytes after the last whole frame: %w; hint: cut them off, see Intact", len(log)-whole, wire.ErrTrailing)
-	case owner.IsZero() && !c.cfg.Fresh:
-		fault = fmt.Errorf("quorum: log: nothing in it: %w", ErrLost)
-	case !owner.IsZero() && owner != c.cfg.ID:
-		fault = fmt.Errorf("quorum: log: of %v: %w", owner, ErrOtherNode)
+		return nil
 	}
-	c.named = !owner.IsZero()
-	return fault
+	for i, record := range records {
+		k, r, err := readRecord(record)
+		if err == nil && (k == recordNode) != (i == 0) {
+			err = wire.ErrMalformed
+		}
+		if err == nil {
+			err = c.take(k, r)
+		}
+		if errors.Is(err, ErrOtherNode) {
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("quorum: log: record %d: %w: %w", i, err, ErrLost)
+		}
+	}
+	c.named = true
+	return nil
 }
 
-// Log is everything the node has promised, in as few bytes as it takes: a shell writes it into a new file, makes that
-// durable and takes it in place of a log that has grown long. It must be called when Ready was just carried out.
-func (c *Core) Log() []byte {
-	dst := appendNode(nil, c.cfg.ID)
+// take takes over one record.
+func (c *Core) take(k recordKind, r *wire.Reader) error {
+	switch k {
+	case recordNode:
+		owner := readID(r)
+		if err := r.Done(); err != nil {
+			return err
+		}
+		if owner != c.cfg.ID {
+			return fmt.Errorf("quorum: log: of %v: %w", owner, ErrOtherNode)
+		}
+		return nil
+	case recordGroup, recordLeft:
+		g := readRegister(r, k)
+		if err := r.Done(); err != nil {
+			return err
+		}
+		if c.registers[g.group] = g; len(c.registers) > MaxGroups {
+			return wire.ErrTooLong
+		}
+		return nil
+	}
+	return wire.ErrMalformed
+}
+
+// Log is everything the node has promised, in as few records as it takes: a shell replaces a log by it that has grown
+// long. It must be called when Ready was just carried out.
+func (c *Core) Log() [][]byte {
+	save := appendNode(nil, c.cfg.ID)
 	var scratch []byte
 	for _, group := range c.Groups() {
-		dst, scratch = c.registers[group].append(dst, scratch)
+		save, scratch = c.registers[group].append(save, scratch)
 	}
-	return dst
+	return Records(save)
 }

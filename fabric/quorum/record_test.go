@@ -1,21 +1,15 @@
 package quorum
 
 import (
-	"bytes"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
-
-	"github.com/egalcluster/egal/internal/wire"
 )
 
-// sampleLog is a log with records of every kind, and where its frames end.
-func sampleLog() (log []byte, ends []int) {
-	add := func(frame []byte) {
-		log = append(log, frame...)
-		ends = append(ends, len(log))
-	}
-	add(appendNode(nil, idOf(1, 0)))
+// sampleLog is a log with records of every kind.
+func sampleLog() [][]byte {
+	save := appendNode(nil, idOf(1, 0))
 	f := Configuration{Epoch: 3, Voters: []Voter{{ID: idOf(2, 0)}}}
 	b := Ballot{Counter: 2, Proposer: idOf(2, 0), Boot: 1}
 	at := b
@@ -26,14 +20,13 @@ func sampleLog() (log []byte, ends []int) {
 		{group: "left", promised: b, accepted: at, left: &f},
 		{group: "promised", promised: Ballot{Counter: 9, Proposer: idOf(3, 0), Boot: 1}},
 	} {
-		frame, _ := g.append(nil, nil)
-		add(frame)
+		save, _ = g.append(save, nil)
 	}
-	return log, ends
+	return Records(save)
 }
 
 func TestALogBringsBackWhatWasPromised(t *testing.T) {
-	log, _ := sampleLog()
+	log := sampleLog()
 	c, err := New(Config{ID: idOf(1, 0), Boot: 1}, log, simStart)
 	if err != nil {
 		t.Fatal(err)
@@ -49,71 +42,58 @@ func TestALogBringsBackWhatWasPromised(t *testing.T) {
 	}
 	whole := c.Log()
 	again, err := New(Config{ID: idOf(1, 0), Boot: 2}, whole, simStart)
-	if err != nil || !bytes.Equal(again.Log(), whole) || len(whole) >= len(log) {
-		t.Fatalf("%v, %d bytes of %d", err, len(whole), len(log))
+	if err != nil || !reflect.DeepEqual(again.Log(), whole) || len(whole) != len(log)-1 {
+		t.Fatalf("%v, %d records of %d", err, len(whole), len(log))
 	}
 }
 
-// What is missing at the end was never answered. What is damaged elsewhere may have been.
-func TestDamage(t *testing.T) {
-	log, ends := sampleLog()
-	for cut := range log {
-		whole := 0
-		for _, end := range ends {
-			if end <= cut {
-				whole = end
+func TestADamagedRecordIsALostLog(t *testing.T) {
+	for i, record := range sampleLog() {
+		for at := range record {
+			log := sampleLog()
+			log[i] = slices.Clone(record)
+			log[i][at] ^= 0x10
+			if _, err := New(Config{ID: idOf(1, 0), Boot: 1}, log, simStart); !errors.Is(err, ErrLost) {
+				t.Fatalf("record %d, byte %d: %v", i, at, err)
+			}
+			log[i] = record[:at]
+			if _, err := New(Config{ID: idOf(1, 0), Boot: 1}, log, simStart); !errors.Is(err, ErrLost) {
+				t.Fatalf("record %d, cut at %d: %v", i, at, err)
 			}
 		}
-		if n, err := Intact(log[:cut]); n != whole || err != nil {
-			t.Fatalf("cut at %d: %d, %v; want %d", cut, n, err, whole)
-		}
 	}
-	for i := range log {
-		damaged := slices.Clone(log)
-		damaged[i] ^= 0x10
-		if _, err := Intact(damaged); !errors.Is(err, ErrLost) {
-			t.Fatalf("byte %d is damaged: %v", i, err)
-		}
+}
+
+func TestALargestRecord(t *testing.T) {
+	f := Configuration{Epoch: maxCounter, Lease: MaxLease}
+	for i := range MaxVoters {
+		f.Voters = append(f.Voters, Voter{ID: idOf(i, 0)})
+		f.Next = append(f.Next, Voter{ID: idOf(i, 1)})
 	}
-	if n, err := Intact(append(slices.Clone(log), make([]byte, 4096)...)); n != len(log) || err != nil {
-		t.Fatalf("a file that grew: %d, %v", n, err)
+	b := Ballot{Counter: maxCounter, Proposer: idOf(1, 0), Boot: 1 << 63, Step: maxStep}
+	g := &register{group: GroupID(make([]byte, MaxGroupID)), promised: b, accepted: b, state: &State{
+		Version: maxCounter, Change: ChangeID{idOf(1, 0), 1 << 63, 1 << 63}, Value: make([]byte, MaxValue), Configuration: f,
+	}}
+	if save, _ := g.append(nil, nil); len(Records(save)[0]) > MaxRecord {
+		t.Fatalf("%d bytes", len(save))
 	}
-	cut := log[:len(log)-1]
-	if _, err := New(Config{ID: idOf(1, 0), Boot: 1}, cut, simStart); !errors.Is(err, wire.ErrTrailing) {
-		t.Fatalf("a log that was not cut off: %v", err)
-	}
-	newer := wire.Seal(recordVersion+1, []byte{1})
-	frame := wire.AppendUint32(wire.AppendUint32(nil, uint32(len(newer))), lengthCheck(uint32(len(newer))))
-	if _, err := Intact(append(frame, newer...)); !errors.Is(err, wire.ErrVersion) {
-		t.Fatalf("a newer record: %v", err)
-	}
-	twice := append(slices.Clone(log), appendNode(nil, idOf(1, 0))...)
-	if _, err := New(Config{ID: idOf(1, 0), Boot: 1}, twice, simStart); !errors.Is(err, ErrLost) {
-		t.Fatalf("two beginnings: %v", err)
+	if encoded := Encode(nil, report{g.group, turn{1 << 63, 1 << 63}, b, g.state}); len(encoded) > MaxPacket {
+		t.Fatalf("%d bytes", len(encoded))
 	}
 }
 
 func FuzzLog(f *testing.F) {
-	log, ends := sampleLog()
-	f.Add(log)
-	for i, end := range ends {
-		begin := 0
-		if i > 0 {
-			begin = ends[i-1]
-		}
-		f.Add(log[begin:end])
+	for _, record := range sampleLog() {
+		f.Add(record)
 	}
-	f.Fuzz(func(t *testing.T, log []byte) {
-		whole, err := Intact(log)
-		if err != nil {
-			return
-		}
-		c, err := New(Config{ID: idOf(1, 0), Boot: 1, Fresh: true}, log[:whole], simStart)
+	first := sampleLog()[0]
+	f.Fuzz(func(t *testing.T, record []byte) {
+		c, err := New(Config{ID: idOf(1, 0), Boot: 1}, [][]byte{first, record}, simStart)
 		if err != nil {
 			return
 		}
 		again, err := New(Config{ID: idOf(1, 0), Boot: 2}, c.Log(), simStart)
-		if err != nil || !bytes.Equal(again.Log(), c.Log()) {
+		if err != nil || !reflect.DeepEqual(again.Log(), c.Log()) {
 			t.Fatalf("a log that was read cannot be written: %v", err)
 		}
 	})

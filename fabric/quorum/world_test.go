@@ -44,8 +44,8 @@ const (
 type machine struct {
 	number, life, starts int
 	id                   gossip.NodeID
-	process              *process // nil: not running
-	disk                 []byte
+	process              *process      // nil: not running
+	disk                 [][]byte      // records
 	offset               time.Duration // of its boot-time clock
 	drift                int64         // in millionths
 	until                map[GroupID]time.Time
@@ -135,18 +135,19 @@ func (p *process) Ready() Ready {
 	if c.bug.lateSave {
 		save, p.unsaved = p.unsaved, ready.Save
 	}
-	switch point {
-	case beforeSave:
+	if point == beforeSave {
 		save = nil
-	case tornSave:
-		save = save[:len(save)*2/3]
 	}
-	p.machine.disk = append(p.machine.disk, save...)
+	records := Records(save)
+	if point == tornSave { // the first ones are whole
+		records = records[:len(records)/2]
+	}
+	p.machine.disk = append(p.machine.disk, records...)
 	if point == beforeSave || point == tornSave {
 		p.dead = true
 		return Ready{}
 	}
-	c.checker.saved(p.machine, save)
+	c.checker.saved(p.machine, records)
 	if point == beforeSend {
 		p.dead = true
 		return Ready{}
@@ -172,7 +173,7 @@ type bug struct {
 	state    func(p *process)                                   // after the core was asked
 	send     func(m Message) Message                            // on its way
 	started  func(p *process)                                   // with a log
-	disk     func(log []byte) []byte                            // what a restart finds
+	disk     func(log [][]byte) [][]byte                        // what a restart finds
 }
 
 // cluster is a simulated cluster whose checkers look at everything.
@@ -254,11 +255,6 @@ func (c *cluster) start(m *machine) {
 	m.starts++
 	cfg.ID, cfg.Boot, cfg.Fresh = m.id, gossip.BootID(m.number<<16|m.life<<8|m.starts), len(m.disk) == 0
 	cfg.Seed = c.seed<<16 + uint64(cfg.Boot)
-	whole, err := Intact(m.disk)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	m.disk = m.disk[:whole]
 	log := m.disk
 	if c.bug.disk != nil {
 		log = c.bug.disk(log)
