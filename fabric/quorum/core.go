@@ -141,7 +141,7 @@ func (c *Core) Ready() Ready {
 	c.send, c.notify = nil, nil
 	if !c.named {
 		c.named = true
-		ready.Save = appendNode(nil, c.cfg.ID)
+		ready.Save = saveNode(c.cfg.ID)
 	}
 	for i, g := range c.changed {
 		if ready.Save, c.scratch = g.append(ready.Save, c.scratch); cap(c.scratch) > maxScratch {

@@ -229,7 +229,7 @@ func TestVotersGrowShrinkAndMove(t *testing.T) {
 
 func TestWhatAShellMustNotStartWith(t *testing.T) {
 	me := idOf(1, 0)
-	good, other := Records(appendNode(nil, me))[0], Records(appendNode(nil, idOf(2, 0)))[0]
+	good, other := Records(saveNode(me))[0], Records(saveNode(idOf(2, 0)))[0]
 	for _, tc := range []struct {
 		name string
 		log  [][]byte

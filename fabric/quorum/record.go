@@ -41,8 +41,8 @@ func appendRecord(dst, payload []byte) []byte {
 	return wire.AppendSealed(wire.AppendUvarint(dst, uint64(len(payload)+overhead)), recordVersion, payload)
 }
 
-func appendNode(dst []byte, id gossip.NodeID) []byte {
-	return appendRecord(dst, append([]byte{byte(recordNode)}, id[:]...))
+func saveNode(id gossip.NodeID) []byte {
+	return appendRecord(nil, append([]byte{byte(recordNode)}, id[:]...))
 }
 
 // append appends the record of a register, with its length. It may overwrite scratch, and gives back what has become of
@@ -151,7 +151,7 @@ func (c *Core) take(k recordKind, r *wire.Reader) error {
 // Log is everything the node has promised, in as few records as it takes: a shell replaces a log by it that has grown
 // long. It must be called when Ready was just carried out.
 func (c *Core) Log() [][]byte {
-	save := appendNode(nil, c.cfg.ID)
+	save := saveNode(c.cfg.ID)
 	var scratch []byte
 	for _, group := range c.Groups() {
 		save, scratch = c.registers[group].append(save, scratch)

@@ -9,7 +9,7 @@ import (
 
 // sampleLog is a log with records of every kind.
 func sampleLog() [][]byte {
-	save := appendNode(nil, idOf(1, 0))
+	save := saveNode(idOf(1, 0))
 	f := Configuration{Epoch: 3, Voters: []Voter{{ID: idOf(2, 0)}}}
 	b := Ballot{Counter: 2, Proposer: idOf(2, 0), Boot: 1}
 	at := b
