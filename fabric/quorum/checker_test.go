@@ -196,7 +196,8 @@ func (k *checker) result(m *machine, r Result) {
 		if v.chosen && v.state.Version == r.State.Version && v.state.Change != r.State.Change {
 			k.fatalf("%s: n%d reports another version %d than the chosen one", r.Group, m.number, r.State.Version)
 		}
-		chosen = chosen || v.chosen && v.state.Version >= r.State.Version && v.state.Epoch >= r.State.Epoch
+		decided := v.chosen || len(r.State.Voters) == 1 && len(v.by) > 0 // a voter that is alone may save only what it built on it
+		chosen = chosen || decided && v.state.Version >= r.State.Version && v.state.Epoch >= r.State.Epoch
 	}
 	if !chosen {
 		k.fatalf("%s: n%d reports version %d, epoch %d, which nobody chose", r.Group, m.number, r.State.Version, r.State.Epoch)
