@@ -205,6 +205,23 @@ func TestAChangeThatMayHaveHappenedIsUnknown(t *testing.T) {
 	c.checker.linearizable(simGroup)
 }
 
+func TestAllNodesLosePowerAtOnce(t *testing.T) {
+	c := three(t, 3)
+	o := c.ask(c.machines[0], Change{Group: simGroup, Expected: 1, Value: []byte("1")})
+	c.runUntil(func() bool { return o.outcome == Done }, time.Second)
+	for _, m := range c.machines {
+		c.crash(m)
+	}
+	for _, m := range c.machines {
+		c.start(m)
+	}
+	read := c.ask(c.machines[2], Read{Group: simGroup})
+	c.run(time.Second)
+	if read.outcome != Done || read.found != "1" {
+		t.Fatalf("%v %q", read.outcome, read.found)
+	}
+}
+
 func TestVotersGrowShrinkAndMove(t *testing.T) {
 	c := newCluster(t, 1, sim.Link{Latency: time.Millisecond}, bug{})
 	c.form(7)

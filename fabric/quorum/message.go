@@ -26,7 +26,7 @@ type Create struct {
 type Change struct {
 	Number   uint64
 	Group    GroupID
-	Voters   []gossip.NodeID // where to begin when the node knows nothing of the group
+	Voters   []gossip.NodeID // where to begin when the node knows nothing of the group; at most MaxVoters
 	Expected uint64          // 1 at least
 	Value    []byte          // the core keeps it
 	Timeout  time.Duration
