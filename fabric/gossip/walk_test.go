@@ -39,7 +39,8 @@ func TestWalks(t *testing.T) {
 		total.Events += first.Events
 	}
 	t.Logf("%d seeds: %+v", count, total)
-	if total.FalselyMissing*200 > total.Reached {
+	// One member that lacks a write lacks what its writer writes after it: a few seeds say little.
+	if count >= 50 && total.FalselyMissing*200 > total.Reached {
 		t.Error("live members are given up too often")
 	}
 	if count >= 50 && (total.Dead == 0 || total.Retries == 0 || total.Collected == 0 || total.Missing == 0 || total.Unequal == 0) {
