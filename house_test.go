@@ -47,7 +47,7 @@ var plan = map[string]room{
 
 	"fabric/gossip":     {floor: 1, pure: true},
 	"fabric/gossip/lab": {floor: 1.5, pure: true}, // the second half of floor 1: uses gossip and sim
-	"fabric/quorum":     {floor: 1, pure: true},
+	"fabric/quorum":     {floor: 1.5, pure: true}, // the second half of floor 1: uses the types of gossip
 	"fabric/transport":  {floor: 1, thirdParty: []string{"golang.org/x/crypto", "golang.org/x/sys/cpu"}},
 
 	"fabric": {floor: 2},
