@@ -66,7 +66,8 @@ func gossipLabCommand(w *world) *cobra.Command {
 			"have the update in the end. TO-ALL is the messages per live member until the last of them has a single update.\n" +
 			"PAYLOADS, MESSAGES and BYTES are per live member and update, until nobody has anything to send any more or, where\n" +
 			"STOP is oracle, until somebody who sees everybody stops it. PACKETS are per live member and round, while updates\n" +
-			"spread. DONE says whether the writer was told rightly who has the update; - where nobody is told.",
+			"spread. DONE says whether the writer was told rightly who has the update: yes, or named where a live member was given\n" +
+			"up and it was told so, or no; - where nobody is told.",
 		Example: `  egal gossip lab --n 1000 --k 1,3,4,8 -o json
   egal gossip lab --n 10000 --schemes inr,push-pull --loss 20 --dead 0
   egal gossip lab --schemes inr --updates 1,20 --loss 0 --dead 0`,

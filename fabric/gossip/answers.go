@@ -25,9 +25,9 @@ func (c *Core) acknowledge(w *walk, d duty) {
 func (c *Core) sendResult(w *walk, d *duty) {
 	leaf := !slices.ContainsFunc(w.parts, func(p part) bool { return d.span.overlaps(p.span) })
 	d.tries++
-	d.due = c.now.Add(c.estimate.retry(c.cfg.RetryFloor))
-	if leaf || w.flags&flagLazy != 0 || d.tries > maxTries || !w.rest.IsZero() {
-		d.settled, d.due = true, time.Time{}
+	d.due = c.at.add(c.estimate.retry(c.cfg.RetryFloor))
+	if leaf || w.flags&flagLazy != 0 || d.tries > maxTries || w.rest != 0 {
+		d.settled, d.due = true, 0
 	}
 	if d.tries > maxTries {
 		return
@@ -99,27 +99,25 @@ func (r *result) add(part result, limit int) {
 
 // ownResult is this node's own part of a result. A payload that waits for its predecessor is given some time.
 func (c *Core) ownResult(w *walk) (r result, ok bool) {
-	no := result{min: math.MaxUint64, missing: []NodeID{c.cfg.ID}}
-	yes := result{count: 1, xor: c.cfg.ID.point(), min: 1}
+	yes := func(version uint64) result { return result{count: 1, xor: c.cfg.ID.point(), min: version} }
+	no := func(version uint64) result { return result{min: version, missing: []NodeID{c.cfg.ID}} }
 	switch {
 	case w.about != nil:
-		value, holds := c.answerTo(w.about)
+		version, holds := c.answerTo(w.about)
 		if !holds {
-			no.min = value
-			return no, true
+			return no(version), true
 		}
-		yes.min = value
-		return yes, true
+		return yes(version), true
 	case w.without:
-		return no, true
+		return no(math.MaxUint64), true
 	case w.payload == nil || c.has(w.payload):
-		return yes, true
+		return yes(1), true
 	case w.ownTry >= gapTries:
 		w.without = true
-		return no, true
-	case w.ownDue.IsZero():
+		return no(math.MaxUint64), true
+	case w.ownDue == 0:
 		w.ownTry++
-		w.ownDue = c.now.Add(c.estimate.retry(c.cfg.RetryFloor))
+		w.ownDue = c.at.add(c.estimate.retry(c.cfg.RetryFloor))
 	}
 	return result{}, false
 }
@@ -143,7 +141,7 @@ func (c *Core) has(p *payload) bool {
 
 // conclude reports the result of one of this node's own walks.
 func (c *Core) conclude(w *walk, total result) {
-	after := c.now.Sub(w.started)
+	after := c.at.since(w.started)
 	for i := range w.roster.members { // nobody was asked to reach these
 		if m := &w.roster.members[i]; !m.Reachable && m.ID != c.cfg.ID && len(total.missing) < w.limit() {
 			total.missing = append(total.missing, m.ID)
@@ -172,7 +170,7 @@ func (c *Core) receiveAnswer(from Peer, p Packet, a answer) {
 		c.send(from, p.Boot, settled{id: a.id, span: a.span})
 	}
 	w := c.rumors.walks[a.id]
-	if w == nil || !w.rest.IsZero() {
+	if w == nil || w.rest != 0 {
 		return
 	}
 	i := slices.IndexFunc(w.parts, func(p part) bool { return p.span == a.span })
@@ -186,7 +184,7 @@ func (c *Core) receiveAnswer(from Peer, p Packet, a answer) {
 		if open.tries == 1 {
 			c.estimate.asked(true)
 			if w.flags&(flagLazy|flagCollect) != flagLazy {
-				c.estimate.sample(c.now.Sub(open.sentAt))
+				c.estimate.sample(c.at.since(open.sentAt))
 			}
 		}
 	case partReceived, partReminded:
@@ -196,14 +194,14 @@ func (c *Core) receiveAnswer(from Peer, p Packet, a answer) {
 	w.silent = slices.DeleteFunc(w.silent, func(i int32) bool { return int(i) == sender })
 	if !a.done {
 		open.state = partReceived
-		open.due = c.now.Add(c.patienceWith(w, open))
+		open.due = c.at.add(c.patienceWith(w, open))
 		if sender >= open.from && sender < open.to {
 			open.delegate = sender
 		}
 		c.step(w)
 		return
 	}
-	open.state, open.due, open.result = partDone, time.Time{}, a.result
+	open.state, open.due, open.result = partDone, 0, a.result
 	if !w.agrees(open) {
 		open.result.unequal = true
 		c.compareWith(p.Sender)
@@ -243,7 +241,7 @@ func (c *Core) receiveSettled(p Packet, s settled) {
 	}
 	for i := range w.duties {
 		if d := &w.duties[i]; d.answered && d.span == s.span && d.to.boot == p.Boot {
-			d.settled, d.due = true, time.Time{}
+			d.settled, d.due = true, 0
 		}
 	}
 	c.step(w)

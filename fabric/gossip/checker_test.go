@@ -1,17 +1,24 @@
 package gossip
 
-import "fmt"
+import "bytes"
 
 // checker holds the invariants that must be true at every moment, whatever the network does.
 type checker struct {
 	cluster *cluster
 	off     bool
 	seen    map[NodeID]map[NodeID]*owner // by replica and owner: what the replica had last
-	written map[string]string            // by owner, generation, version and key: the value its owner had
+	written map[write]entry              // what owners wrote
+}
+
+// write names one write of an owner.
+type write struct {
+	owner               NodeID
+	generation, version uint64
+	key                 string
 }
 
 func newChecker(c *cluster) *checker {
-	return &checker{cluster: c, seen: map[NodeID]map[NodeID]*owner{}, written: map[string]string{}}
+	return &checker{cluster: c, seen: map[NodeID]map[NodeID]*owner{}, written: map[write]entry{}}
 }
 
 // sent notes what owners say of themselves.
@@ -40,7 +47,7 @@ func (k *checker) sent(p Packet) {
 
 func (k *checker) note(d delta) {
 	for _, e := range d.entries {
-		k.written[fmt.Sprint(d.owner, d.generation, e.version, e.key)] = fmt.Sprint(e.deleted, string(e.value))
+		k.written[write{d.owner, d.generation, e.version, e.key}] = e
 	}
 }
 
@@ -70,8 +77,8 @@ func (k *checker) see(n *simNode, e Event) {
 			continue
 		}
 		for _, e := range o.entries {
-			value, ok := k.written[fmt.Sprint(o.id, o.generation, e.version, e.key)]
-			if !ok || value != fmt.Sprint(e.deleted, string(e.value)) {
+			wrote, ok := k.written[write{o.id, o.generation, e.version, e.key}]
+			if !ok || wrote.deleted != e.deleted || !bytes.Equal(wrote.value, e.value) {
 				t.Fatalf("seed %d: n%d holds %q version %d of %v, which it did not write", k.cluster.seed, n.number, e.key, e.version, o.id)
 			}
 		}

@@ -97,7 +97,7 @@ func (c *Core) handToCollector(w *walk) {
 
 // takeFromCollector takes a rumor back from a collector that is silent, and spreads it itself.
 func (c *Core) takeFromCollector(w *walk, i int) {
-	w.parts[i].state, w.parts[i].due = partSplit, time.Time{}
+	w.parts[i].state, w.parts[i].due = partSplit, 0
 	w.silence(w.parts[i].delegate)
 	w.flags &^= flagCollect | flagLazy
 	w.held = nil

@@ -24,6 +24,8 @@ type Core struct {
 	cfg        Config
 	generation uint64    // Config.Generation, or more when peers knew a later one
 	now        time.Time // of the latest input
+	at         instant   // the same
+	born       time.Time // instants are counted from here
 	random     *rand.Rand
 	clock      hlc.Clock
 	clockOff   bool // our clock is off its peers' median
@@ -68,7 +70,7 @@ func New(cfg Config, now time.Time) (*Core, error) {
 		return nil, err
 	}
 	c := &Core{
-		cfg: cfg.withDefaults(), generation: cfg.Generation, now: now,
+		cfg: cfg.withDefaults(), generation: cfg.Generation, now: now, born: now, at: instantOf(now, now),
 		random:  rand.New(rand.NewPCG(cfg.Seed, 0)),
 		houseAt: nextHouse(now), probeAt: now,
 	}
@@ -218,18 +220,28 @@ func (c *Core) Next() time.Time {
 		return time.Time{}
 	}
 	next := c.probeAt
-	if len(c.rumors.timers) > 0 && c.rumors.timers[0].due.Before(next) {
-		next = c.rumors.timers[0].due
-	}
-	for _, at := range []time.Time{
-		c.fastAt, c.joining.at, c.houseAt, c.writes.at, c.collection.at, c.nextSend(),
-		c.entropy.at, c.entropy.lookAt, c.entropy.newsAt,
-	} {
-		if !at.IsZero() && at.Before(next) {
-			next = at
+	if len(c.rumors.timers) > 0 {
+		if due := c.rumors.timers[0].due.time(c.born); due.Before(next) {
+			next = due
 		}
 	}
+	for _, at := range c.deadlines() {
+		if !at.IsZero() && at.Before(next) {
+			next = *at
+		}
+	}
+	if at := c.nextSend(); !at.IsZero() && at.Before(next) {
+		next = at
+	}
 	return next
+}
+
+// deadlines are those that a late node postpones; rumors have their own.
+func (c *Core) deadlines() [9]*time.Time {
+	return [...]*time.Time{
+		&c.probeAt, &c.fastAt, &c.joining.at, &c.houseAt, &c.writes.at, &c.collection.at,
+		&c.entropy.at, &c.entropy.lookAt, &c.entropy.newsAt,
+	}
 }
 
 // Ready hands over what to do. Writes that are due go out here, so that all the writes received since the last
@@ -253,16 +265,12 @@ func (c *Core) Ready() core.Ready[Peer, Message, Event] {
 // advance sets the time. A node that notices a deadline late was paused, or its clock jumped: it forgives everybody
 // the answers it may not have read.
 func (c *Core) advance(now time.Time) {
-	deadlines := []*time.Time{
-		&c.probeAt, &c.fastAt, &c.joining.at, &c.houseAt, &c.writes.at, &c.collection.at,
-		&c.entropy.at, &c.entropy.lookAt, &c.entropy.newsAt,
-	}
 	back := now.Before(c.now.Add(-lateTick))
 	next := c.Next()
 	away := back || now.Sub(next) > lateTick
 	if away {
 		c.forgive()
-		for _, at := range deadlines {
+		for _, at := range c.deadlines() {
 			if !at.IsZero() && (back || at.Before(now)) {
 				*at = now
 			}
@@ -272,7 +280,7 @@ func (c *Core) advance(now time.Time) {
 			c.rewindEntropy()
 		}
 	}
-	c.now = now
+	c.now, c.at = now, instantOf(now, c.born)
 	if away {
 		c.patient()
 	}

@@ -36,7 +36,7 @@ func offer[K tableKey[K], V listed[K]](t *table[K, V], which section, salt uint6
 	}
 	m := sums{section: which, salt: salt}
 	for b := range buckets {
-		m.list[b] = salted(t.bucket(uint8(b)).sum, salt)
+		m.list[b] = salted(t.bucketSum(uint8(b)), salt)
 	}
 	return m
 }
@@ -46,7 +46,7 @@ func salted(sum, salt uint64) uint32 { return uint32(wire.Mix64(sum^salt) >> 32)
 // differing are the buckets whose sums are not ours.
 func differing[K tableKey[K], V listed[K]](t *table[K, V], theirs sums) (set bucketSet) {
 	for b := range buckets {
-		if salted(t.bucket(uint8(b)).sum, theirs.salt) != theirs.list[b] {
+		if salted(t.bucketSum(uint8(b)), theirs.salt) != theirs.list[b] {
 			set.add(uint8(b))
 		}
 	}
@@ -63,7 +63,7 @@ func digestsIn[K tableKey[K], V listed[K]](t *table[K, V], which section, wanted
 		if !wanted.has(b) {
 			continue
 		}
-		rows, before := t.bucket(b).rows, m
+		rows, before := t.rows(b), m
 		if listRows(&m, rows, &size, limit) {
 			m.covered.add(b)
 			continue
@@ -82,10 +82,10 @@ func digestsIn[K tableKey[K], V listed[K]](t *table[K, V], which section, wanted
 }
 
 // listRows lists rows up to the limit, and reports whether those were all.
-func listRows[K any, V listed[K]](m *digests, rows []V, size *int, limit int) bool {
-	for _, row := range rows {
+func listRows[K any, V listed[K]](m *digests, rows []row[K, V], size *int, limit int) bool {
+	for _, r := range rows {
 		before := *m
-		if *size += row.list(m); *size > limit {
+		if *size += r.value.list(m); *size > limit {
 			*m = before
 			return false
 		}
@@ -109,9 +109,9 @@ func (c *Core) compareOwners(s *step, theirs digests) {
 		if !theirs.covered.has(uint8(b)) {
 			continue
 		}
-		for _, o := range c.owners.bucket(uint8(b)).rows {
-			if !named[o.id] {
-				c.compareOwner(s, ownerDigest{id: o.id})
+		for _, r := range c.owners.rows(uint8(b)) {
+			if !named[r.key] {
+				c.compareOwner(s, ownerDigest{id: r.key})
 			}
 		}
 	}
@@ -156,9 +156,9 @@ func (c *Core) compareShared(s *step, theirs digests) {
 		if !theirs.covered.has(uint8(b)) {
 			continue
 		}
-		for _, ours := range c.shared.bucket(uint8(b)).rows {
-			if !named[ours.key] {
-				s.shared = append(s.shared, ours)
+		for _, r := range c.shared.rows(uint8(b)) {
+			if !named[r.key] {
+				s.shared = append(s.shared, r.value)
 			}
 		}
 	}

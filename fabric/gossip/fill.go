@@ -48,8 +48,8 @@ func (s *step) bring(o *owner, theirs ownerDigest) {
 		l.since = theirs.version
 	}
 	for _, key := range []string{keyNode, keyReport} {
-		if version := versionOf(o, key); version > l.since {
-			l.member = max(l.member, version)
+		if e, ok := o.find(key); ok && e.version > l.since {
+			l.member = max(l.member, e.version)
 		}
 	}
 	s.lacks = append(s.lacks, l)

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -41,8 +42,11 @@ func (id NodeID) IsZero() bool { return id == NodeID{} }
 // Compare orders node ids by their bytes.
 func (id NodeID) Compare(other NodeID) int { return bytes.Compare(id[:], other[:]) }
 
-// point is the node's place on the hash ring and the base of its slot in every rumor's order.
-func (id NodeID) point() uint64 { return wire.Hash64(0, id[:]) }
+// point is the node's place on the hash ring and the base of its slot in every rumor's order. It is part of the wire
+// format, like wire.Hash64, and takes fewer steps.
+func (id NodeID) point() uint64 {
+	return wire.Mix64(binary.LittleEndian.Uint64(id[:8]) ^ wire.Mix64(binary.LittleEndian.Uint64(id[8:])))
+}
 
 func (id NodeID) bucket() uint8 { return uint8(id.point() >> 56) }
 

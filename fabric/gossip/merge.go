@@ -32,13 +32,8 @@ func (c *Core) mergeOwner(d delta) outcome {
 func (c *Core) replaceOwner(before, after *owner) {
 	c.owners.put(after)
 	c.entropy.moved = c.now
-	c.touch(before == nil || before.generation != after.generation ||
-		versionOf(before, keyNode) != versionOf(after, keyNode) || versionOf(before, keyReport) != versionOf(after, keyReport))
-}
-
-func versionOf(o *owner, key string) uint64 {
-	e, _ := o.find(key)
-	return e.version
+	// What was not written anew is the same decoded value: see owner.hold.
+	c.touch(before == nil || before.generation != after.generation || before.about != after.about || before.report != after.report)
 }
 
 // reclaim looks at what others hold as this node's own state. What this process did not write comes from another

@@ -104,15 +104,16 @@ func (c *Core) pack() []core.Out[Peer, Message] {
 	if len(box.queue) == 0 && len(box.heldBack) == 0 {
 		return nil
 	}
-	packets := make([]core.Out[Peer, Message], 0, len(box.queue)+1)
+	packets := make([]core.Out[Peer, Message], 0, len(box.queue))
 	fillings := box.fillings[:0]
 	var latest map[process]int // which filling is the latest for a process; nil: there are few
 	if len(box.queue) > fewFillings {
 		latest = make(map[process]int, len(box.queue))
 	}
 	for _, o := range box.queue {
-		if needsStream(o.body) {
-			packets = append(packets, c.envelope(o.to, []body{o.body}))
+		size := headerBytes + bodyBytes(o.body)
+		if size > MaxDatagram || needsStream(o.body) {
+			packets = append(packets, c.envelope(o.to, []body{o.body}, size))
 			continue
 		}
 		i, known := latest[o.to]
@@ -120,10 +121,10 @@ func (c *Core) pack() []core.Out[Peer, Message] {
 			i = latestFor(fillings, o.to)
 			known = i >= 0
 		}
-		if known && fillings[i].add(o.body) {
+		if known && fillings[i].add(o.body, size-headerBytes) {
 			continue
 		}
-		fillings = append(fillings, filling{to: o.to, size: headerBytes + bodyBytes(o.body), bodies: []body{o.body}})
+		fillings = append(fillings, filling{to: o.to, size: size, bodies: []body{o.body}})
 		if latest != nil {
 			latest[o.to] = len(fillings) - 1
 		}
@@ -135,7 +136,7 @@ func (c *Core) pack() []core.Out[Peer, Message] {
 		if len(box.late) > 0 {
 			c.fill(f)
 		}
-		packets = append(packets, c.envelope(f.to, f.bodies))
+		packets = append(packets, c.envelope(f.to, f.bodies, f.size))
 	}
 	clear(fillings)
 	box.fillings = fillings[:0]
@@ -161,8 +162,8 @@ type filling struct {
 	bodies []body
 }
 
-func (f *filling) add(b body) bool {
-	size := bodyBytes(b)
+// add puts a body of a size into the packet, if it fits.
+func (f *filling) add(b body, size int) bool {
 	if len(f.bodies) == maxBodies || f.size+size > MaxDatagram {
 		return false
 	}
@@ -177,7 +178,7 @@ func (c *Core) fill(f *filling) {
 		if l.to != f.to {
 			continue
 		}
-		for len(l.bodies) > 0 && f.add(l.bodies[0]) {
+		for len(l.bodies) > 0 && f.add(l.bodies[0], bodyBytes(l.bodies[0])) {
 			l.bodies = l.bodies[1:]
 		}
 		if len(l.bodies) == 0 {
@@ -187,9 +188,9 @@ func (c *Core) fill(f *filling) {
 	}
 }
 
-func (c *Core) envelope(to process, bodies []body) core.Out[Peer, Message] {
+func (c *Core) envelope(to process, bodies []body, bytes int) core.Out[Peer, Message] {
 	return core.Out[Peer, Message]{To: to.addr, Message: Packet{
-		Cluster: c.cluster, Sender: c.cfg.ID, Generation: c.generation, Boot: c.cfg.Boot, ReceiverBoot: to.boot, bodies: bodies,
+		Cluster: c.cluster, Sender: c.cfg.ID, Generation: c.generation, Boot: c.cfg.Boot, ReceiverBoot: to.boot, bodies: bodies, bytes: bytes,
 	}}
 }
 

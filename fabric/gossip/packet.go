@@ -45,6 +45,7 @@ type Packet struct {
 	Boot         BootID
 	ReceiverBoot BootID
 	bodies       []body
+	bytes        int // upper bound of the encoded size; zero: not known yet
 }
 
 // maxBodies is how many bodies a packet has at most.
@@ -142,17 +143,21 @@ func (p Packet) Reliable() bool {
 	return p.size() > MaxDatagram || slices.ContainsFunc(p.bodies, needsStream)
 }
 
+// needsStream reports whether a body needs a stream whatever its size.
 func needsStream(b body) bool {
 	switch b.(type) {
 	case joinRequest, joinRefusal, stateChunk:
 		return true
 	default:
-		return headerBytes+bodyBytes(b) > MaxDatagram
+		return false
 	}
 }
 
 // size is an upper bound of the packet's encoded size.
 func (p Packet) size() int {
+	if p.bytes > 0 {
+		return p.bytes
+	}
 	size := headerBytes
 	for _, b := range p.bodies {
 		size += bodyBytes(b)

@@ -166,11 +166,14 @@ func manyUpdates(t *testing.T, loss, limit float64) {
 			w.RunUntil(w.Now().Add(tick / perTick))
 		}
 	}
-	converged := 0
+	converged, givenUp := 0, map[NodeID]bool{}
 	w.OnNotify(func(_ time.Time, _ Peer, e Event) {
 		if c, ok := e.(Converged); ok {
 			converged++
-			if c.Count+len(c.Missing) != n || c.Unequal || len(c.Missing) > 0 && loss < .1 {
+			for _, id := range c.Missing {
+				givenUp[id] = true
+			}
+			if c.Count+len(c.Missing) != n || c.Unequal || len(c.Missing) > 0 && loss == 0 {
 				t.Errorf("%v", c)
 			}
 		}
@@ -198,6 +201,11 @@ func manyUpdates(t *testing.T, loss, limit float64) {
 	t.Logf("%.2f packets, %.0f bytes per node and tick; until silence %.2f packets", window, float64(during.BytesSent-before.BytesSent)/per, silent)
 	if window > limit || loss == 0 && silent > limit {
 		t.Error("too many packets")
+	}
+	// A member gets so many tries that one rumor in a thousand gives up somebody who is there, and estimates scatter.
+	// Those that travel in one rumor, or follow it from the same writer, miss the same member.
+	if len(givenUp) > 2 && loss < .1 {
+		t.Errorf("%d members were given up", len(givenUp))
 	}
 	if want := int(after.RumorsStarted); converged != want {
 		t.Errorf("%d of %d rumors have converged", converged, want)

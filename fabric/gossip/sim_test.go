@@ -1,9 +1,11 @@
 package gossip
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,10 +15,11 @@ import (
 var (
 	simSeed  = flag.Uint64("sim.seed", 1, "first seed of the simulation")
 	simCount = flag.Int("sim.count", 60, "how many seeds")
+	simTwice = flag.Int("sim.twice", 1, "every how many seeds one is played twice")
 )
 
 // TestSim plays clusters with random faults. Whatever happened: when the network is whole again and nobody writes
-// any more, all nodes agree. Each seed is played twice, with equal traces.
+// any more, all nodes agree. Seeds that are played twice have equal traces.
 func TestSim(t *testing.T) {
 	count := *simCount
 	if testing.Short() {
@@ -32,10 +35,14 @@ func TestSim(t *testing.T) {
 				}
 			})
 			first := play(t, seed, nil)
+			total.add(first)
+			if i%*simTwice > 0 {
+				return
+			}
 			if second := play(t, seed, nil); first.trace != second.trace {
 				t.Fatalf("two runs differ: %x and %x", first.trace, second.trace)
 			}
-			total.add(first)
+			total.Twice++
 		})
 	}
 	t.Logf("%d seeds: %+v", count, total)
@@ -46,10 +53,10 @@ func TestSim(t *testing.T) {
 
 // swarm counts what was played.
 type swarm struct {
-	trace                                                                  uint64
-	Nodes, Writes, Cuts, Crashes, Restarts, Moves, Pauses, Skews, Leaves   int
-	Rumors, Duplicates, Gaps, Exchanges, Events, DroppedBoot, DroppedStale uint64
-	slowest                                                                time.Duration
+	trace                                                                       uint64
+	Twice, Nodes, Writes, Cuts, Crashes, Restarts, Moves, Pauses, Skews, Leaves int
+	Rumors, Duplicates, Gaps, Exchanges, Events, DroppedBoot, DroppedStale      uint64
+	slowest                                                                     time.Duration
 }
 
 func (s *swarm) add(o swarm) {
@@ -151,6 +158,10 @@ func (c *cluster) disturb(choose *rand.Rand, played *swarm) {
 	}
 }
 
+func (e entry) equal(other entry) bool {
+	return e.key == other.key && e.version == other.version && e.deleted == other.deleted && bytes.Equal(e.value, other.value)
+}
+
 // someValue is small, or now and then so large that a few of them need many datagrams or a stream.
 func someValue(choose *rand.Rand) []byte {
 	value := fmt.Append(nil, choose.IntN(100))
@@ -235,7 +246,7 @@ func (c *cluster) checkAgreement() {
 		}
 		for o := range v.owners.all() {
 			other, _ := first.owners.find(o.id)
-			if other == nil || fmt.Sprint(o.generation, o.version, o.entries) != fmt.Sprint(other.generation, other.version, other.entries) {
+			if other == nil || o.generation != other.generation || o.version != other.version || !slices.EqualFunc(o.entries, other.entries, entry.equal) {
 				c.t.Fatalf("seed %d: n%d has other state of %v", c.seed, n.number, o.id)
 			}
 		}

@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"fmt"
-	"time"
 )
 
 // Strategy is how a node spreads its rumors. All nodes of a cluster should have the same one; nodes with different
@@ -58,7 +57,7 @@ func (c *Core) spreadPlainly(w *walk) {
 			}
 		}
 	}
-	w.release = time.Time{}
+	w.release = 0
 	choice := w.unsent
 	for range min(c.cfg.Fanout, len(choice)) {
 		i := c.random.IntN(len(choice))
@@ -76,7 +75,7 @@ func (c *Core) spreadPlainly(w *walk) {
 		w.unsent = w.unsent[:0]
 	}
 	if len(w.unsent) > 0 {
-		w.release = c.now.Add(c.cfg.Tick)
+		w.release = c.at.add(c.cfg.Tick)
 	}
 }
 

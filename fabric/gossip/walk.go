@@ -52,15 +52,19 @@ type walk struct {
 	riders  []*walk // whose payloads this one carries, see collect.go
 	unsent  []int32 // of the strategies without intervals: whom it was not sent to
 	round   int
-	started time.Time
-	release time.Time // when parts that wait go out; zero: none do
-	ownDue  time.Time // when to look again whether the payload could be applied here
+	started instant
+	release instant // when parts that wait go out; zero: none do
+	ownDue  instant // when to look again whether the payload could be applied here
 	ownTry  int
-	without bool      // the payload could not be applied here
-	due     time.Time // earliest deadline; zero: none
-	timer   int       // index in the heap; -1: not there
-	rest    time.Time // when it came to rest; zero: it has not
+	without bool    // the payload could not be applied here
+	due     instant // earliest deadline; zero: none
+	timer   int     // index in the heap; -1: not there
+	rest    instant // when it came to rest; zero: it has not
 	dropped bool
+
+	// Room for what most members have: one interval, one delegator.
+	firstHeld [1]span
+	firstDuty [1]duty
 }
 
 // part is a stretch of the order that other members are to cover.
@@ -71,8 +75,8 @@ type part struct {
 	delegate  int // the latest to be asked alone, or who acknowledged
 	tries     int
 	reminders int
-	sentAt    time.Time
-	due       time.Time
+	sentAt    instant
+	due       instant
 	result    result
 }
 
@@ -96,23 +100,24 @@ type duty struct {
 	settled  bool // the result needs not be sent again
 	lazy     bool // answers may wait for company
 	tries    int
-	due      time.Time
+	due      instant
 	result   result
 }
 
 // rumorLog holds the walks.
 type rumorLog struct {
-	walks  map[RumorID]*walk
-	queue  []*walk // oldest first
-	bytes  int
-	timers timers
+	walks    map[RumorID]*walk
+	queue    []*walk // oldest first
+	bytes    int
+	timers   timers
+	lookedAt instant // when it was last looked for walks to forget
 }
 
 // timers is a heap of walks by due.
 type timers []*walk
 
 func (t timers) Len() int           { return len(t) }
-func (t timers) Less(i, j int) bool { return t[i].due.Before(t[j].due) }
+func (t timers) Less(i, j int) bool { return t[i].due < t[j].due }
 func (t timers) Swap(i, j int)      { t[i], t[j] = t[j], t[i]; t[i].timer, t[j].timer = i, j }
 func (t *timers) Push(w any)        { w.(*walk).timer = len(*t); *t = append(*t, w.(*walk)) }
 func (t *timers) Pop() any {
@@ -155,10 +160,11 @@ func (c *Core) nextRumor() RumorID {
 // begin notes a rumor that is new here. That of this node itself is owed to it.
 func (c *Core) begin(m rumor) *walk {
 	w := &walk{
-		id: m.id, slot: m.slot, flags: m.flags &^ flagUrgent, about: m.about, payload: m.payload, started: c.now, timer: -1,
+		id: m.id, slot: m.slot, flags: m.flags &^ flagUrgent, about: m.about, payload: m.payload, started: c.at, timer: -1,
 		roster: c.view.roster, order: c.cfg.Orders.of(c.view.roster, m.slot), place: place(m.slot, c.cfg.ID.point()),
 	}
 	w.self = w.order.find(w.place)
+	w.held, w.duties = w.firstHeld[:0], w.firstDuty[:0]
 	if m.id.Origin == c.cfg.ID {
 		w.duties = append(w.duties, duty{span: wholeSpan})
 	}
@@ -179,13 +185,18 @@ func (c *Core) remember(w *walk) {
 
 // forgetWalks drops walks that are long at rest, and the oldest ones until there is room for one more.
 func (c *Core) forgetWalks(p *payload) {
+	const seldom = walkLife / 10
 	log := &c.rumors
 	if p != nil {
 		log.bytes += p.size
 	}
+	if len(log.queue) < maxRumors && log.bytes <= maxRumorBytes && c.at.since(log.lookedAt).Abs() < seldom {
+		return
+	}
+	log.lookedAt = c.at
 	for len(log.queue) > 0 {
 		oldest := log.queue[0]
-		old := !oldest.rest.IsZero() && c.now.Sub(oldest.rest) > walkLife
+		old := oldest.rest != 0 && c.at.since(oldest.rest) > walkLife
 		if !old && len(log.queue) < maxRumors && log.bytes <= maxRumorBytes {
 			return
 		}
@@ -197,13 +208,13 @@ func (c *Core) forgetWalks(p *payload) {
 
 // wake makes a walk at rest ready for one more interval.
 func (c *Core) wake(w *walk, p *payload) {
-	w.payload, w.rest = p, time.Time{}
+	w.payload, w.rest = p, 0
 	c.forgetWalks(p)
 }
 
 // drop forgets a walk. One that was not at rest is left to anti-entropy.
 func (c *Core) drop(w *walk) {
-	if w.rest.IsZero() {
+	if w.rest == 0 {
 		c.metrics.RumorsDropped++
 		c.rest(w)
 	}
@@ -213,7 +224,7 @@ func (c *Core) drop(w *walk) {
 
 // rest gives back what a walk needs only while it is under way.
 func (c *Core) rest(w *walk) {
-	w.rest, w.due = c.now, time.Time{}
+	w.rest, w.due = c.at, 0
 	if w.payload != nil {
 		c.rumors.bytes -= w.payload.size
 	}
@@ -232,7 +243,7 @@ func (c *Core) receiveRumor(from Peer, p Packet, m rumor) {
 	}
 	w := c.rumors.walks[m.id]
 	switch {
-	case w != nil && !w.rest.IsZero() && !w.holds(m.span) && m.flags&flagPlain == 0:
+	case w != nil && w.rest != 0 && !w.holds(m.span) && m.flags&flagPlain == 0:
 		if m.payload == nil && m.about == nil {
 			return
 		}
@@ -310,6 +321,10 @@ func (w *walk) holds(s span) bool {
 // cover cuts an interval, and hands its parts over.
 func (c *Core) cover(w *walk, s span) {
 	from, to := w.order.within(s)
+	if to-from > 1 {
+		levels, _ := rounds(to-from, c.cfg.Fanout)
+		w.parts = slices.Grow(w.parts, min(levels*c.cfg.Fanout, to-from))
+	}
 	w.order.cut(from, to, w.self, s, c.cfg.Fanout, w.holds, func(from, to int, s span) {
 		w.parts = append(w.parts, part{span: s, from: from, to: to})
 	})
@@ -321,25 +336,25 @@ func (c *Core) cover(w *walk, s span) {
 func (c *Core) hand(w *walk) {
 	allowed := len(w.parts)
 	if c.cfg.Stepwise && !c.left {
-		if w.release.After(c.now) {
+		if w.release > c.at {
 			return
 		}
 		allowed = c.cfg.Fanout
 	}
-	w.release = time.Time{}
+	w.release = 0
 	for i := 0; i < len(w.parts); i++ {
 		if w.parts[i].state != partWaiting {
 			continue
 		}
 		if allowed == 0 {
-			w.release = c.now.Add(c.cfg.Tick)
+			w.release = c.at.add(c.cfg.Tick)
 			return
 		}
 		allowed--
 		c.handOver(w, i)
 	}
 	if c.cfg.Stepwise && allowed == 0 {
-		w.release = c.now.Add(c.cfg.Tick) // the next ones wait, even if they come earlier
+		w.release = c.at.add(c.cfg.Tick) // the next ones wait, even if they come earlier
 	}
 }
 
@@ -355,8 +370,8 @@ func (c *Core) handOver(w *walk, i int) {
 	case first < 0:
 		first = p.from
 	}
-	p.state, p.tries, p.delegate, p.sentAt = partAsked, 1, first, c.now
-	p.due = c.now.Add(c.retryOf(w, p))
+	p.state, p.tries, p.delegate, p.sentAt = partAsked, 1, first, c.at
+	p.due = c.at.add(c.retryOf(w, p))
 	c.pass(w, p, first, true)
 	if p.to-p.from > (c.cfg.Fanout+1)*(c.cfg.Fanout+1) && w.flags&flagCollect == 0 && c.estimate.lossy() {
 		c.passSecond(w, p)
@@ -448,7 +463,7 @@ func (c *Core) overdue(w *walk, i int) {
 		switch {
 		case p.reminders <= maxReminders:
 			p.state, p.tries = partReminded, 2
-			p.due = c.now.Add(c.retryOf(w, p))
+			p.due = c.at.add(c.retryOf(w, p))
 			c.pass(w, p, p.delegate, false)
 		case alone:
 			c.miss(w, p)
@@ -460,14 +475,14 @@ func (c *Core) overdue(w *walk, i int) {
 	case partReminded:
 		if p.tries == 2 {
 			p.tries = 3
-			p.due = c.now.Add(c.retryOf(w, p))
+			p.due = c.at.add(c.retryOf(w, p))
 			c.pass(w, p, p.delegate, false)
 			return
 		}
 		p.state = partAsked // it has gone since
 		c.askAgain(w, i)
 	case partWaiting, partRiding, partDone, partSplit:
-		p.due = time.Time{}
+		p.due = 0
 	}
 }
 
@@ -480,7 +495,7 @@ func (c *Core) askAgain(w *walk, i int) {
 		c.miss(w, p)
 	case alone, p.tries == 1, w.flags&flagCollect != 0 && w.id.Origin == c.cfg.ID:
 		p.tries++
-		p.due = c.now.Add(c.retryOf(w, p))
+		p.due = c.at.add(c.retryOf(w, p))
 		c.metrics.Retries++
 		c.pass(w, p, p.delegate, true)
 		if !alone && w.flags&flagCollect == 0 {
@@ -494,14 +509,14 @@ func (c *Core) askAgain(w *walk, i int) {
 
 // miss gives up a part's only member.
 func (c *Core) miss(w *walk, p *part) {
-	p.state, p.due = partDone, time.Time{}
+	p.state, p.due = partDone, 0
 	p.result = result{min: math.MaxUint64, missing: []NodeID{w.roster.members[w.order.members[p.from]].ID}}
 }
 
 // split takes a part back, and hands it over in smaller ones.
 func (c *Core) split(w *walk, i int) {
 	taken := w.parts[i]
-	w.parts[i].state, w.parts[i].due = partSplit, time.Time{}
+	w.parts[i].state, w.parts[i].due = partSplit, 0
 	w.parts[i].result = result{}
 	first := len(w.parts)
 	w.order.cut(taken.from, taken.to, -1, taken.span, c.cfg.Fanout, nil, func(from, to int, s span) {
@@ -515,14 +530,14 @@ func (c *Core) split(w *walk, i int) {
 
 // step does what is due, sees what is fulfilled, and sets the timer.
 func (c *Core) step(w *walk) {
-	if w.dropped || !w.rest.IsZero() {
+	if w.dropped || w.rest != 0 {
 		return
 	}
 	c.fulfil(w)
 	open := len(w.unsent) > 0
-	w.due = time.Time{}
-	until := func(at time.Time) {
-		if !at.IsZero() && (w.due.IsZero() || at.Before(w.due)) {
+	w.due = 0
+	until := func(at instant) {
+		if at != 0 && (w.due == 0 || at < w.due) {
 			w.due = at
 		}
 	}
@@ -545,9 +560,9 @@ func (c *Core) step(w *walk) {
 	until(w.release)
 	until(w.ownDue)
 	switch {
-	case w.due.IsZero() && w.timer >= 0:
+	case w.due == 0 && w.timer >= 0:
 		heap.Remove(&c.rumors.timers, w.timer)
-	case w.due.IsZero():
+	case w.due == 0:
 	case w.timer >= 0:
 		heap.Fix(&c.rumors.timers, w.timer)
 	default:
@@ -557,7 +572,7 @@ func (c *Core) step(w *walk) {
 
 // walkOn does for every rumor what is due.
 func (c *Core) walkOn() {
-	due := func(at time.Time) bool { return !at.IsZero() && !at.After(c.now) }
+	due := func(at instant) bool { return at != 0 && at <= c.at }
 	for len(c.rumors.timers) > 0 && due(c.rumors.timers[0].due) {
 		w := c.rumors.timers[0]
 		if due(w.release) {
@@ -568,7 +583,7 @@ func (c *Core) walkOn() {
 			}
 		}
 		if due(w.ownDue) {
-			w.ownDue = time.Time{}
+			w.ownDue = 0
 		}
 		for i := 0; i < len(w.parts); i++ {
 			if due(w.parts[i].due) {
@@ -587,20 +602,20 @@ func (c *Core) walkOn() {
 // patient gives all walks a whole retry timeout from now on: this node was away, or its clock was set.
 func (c *Core) patient() {
 	for _, w := range c.rumors.timers {
-		later := c.now.Add(c.retryOf(w, &part{}))
-		for _, at := range []*time.Time{&w.release, &w.ownDue, &w.due} {
-			if !at.IsZero() {
+		later := c.at.add(c.retryOf(w, &part{}))
+		for _, at := range []*instant{&w.release, &w.ownDue, &w.due} {
+			if *at != 0 {
 				*at = later
 			}
 		}
 		for i := range w.parts {
-			if p := &w.parts[i]; !p.due.IsZero() {
-				p.due, p.sentAt = later, c.now
+			if p := &w.parts[i]; p.due != 0 {
+				p.due, p.sentAt = later, c.at
 				p.tries = max(p.tries, 2) // not to be measured
 			}
 		}
 		for i := range w.duties {
-			if d := &w.duties[i]; !d.due.IsZero() {
+			if d := &w.duties[i]; d.due != 0 {
 				d.due = later
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"time"
 
 	"github.com/egalcluster/egal/internal/sim"
@@ -82,17 +83,23 @@ func newCluster(t complainer, seed uint64, link sim.Link) *cluster {
 		return decoded
 	})
 	c.world.Fingerprint(func(m Message) uint64 {
-		if p, ok := m.(Packet); ok {
-			return wire.Hash64(0, Encode(nil, p))
+		switch m := m.(type) {
+		case Packet:
+			return wire.Hash64(0, Encode(nil, m))
+		case SetOwn:
+			return wire.Hash64(1, m.Key) ^ wire.Hash64(2, m.Value)
+		case SetShared:
+			return wire.Hash64(3, m.Key) ^ wire.Hash64(4, m.Value)
+		default:
+			return wire.Hash64(5, fmt.Sprintf("%T%+v", m, m))
 		}
-		return wire.Hash64(1, fmt.Sprintf("%T%+v", m, m))
 	})
 	c.world.Reliable(func(m Message) bool { p, ok := m.(Packet); return ok && p.Reliable() })
 	c.world.Refuse(func() Message { return PeerRefused{} })
 	c.world.OnSend(func(_ time.Time, _, _ Peer, m Message) {
 		if p, ok := m.(Packet); ok {
 			for _, b := range p.bodies {
-				c.sends[fmt.Sprintf("%T", b)]++
+				c.sends[reflect.TypeOf(b).String()]++
 			}
 			c.checker.sent(p)
 		}

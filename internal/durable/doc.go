@@ -9,6 +9,9 @@
 // the operating system may have dropped the dirty pages (the lesson of PostgreSQL's fsync errors of 2018).
 // Directories are made with [MakeDir], which syncs every parent it added an entry to.
 //
+// A [Log] is appended to: [Log.Append] returns after its records survive a power cut, and one that fails is the last. What
+// a power cut tears at its end is dropped when it is opened; damage before the end is told apart from that, and refused.
+//
 // [Lock] gives a directory to one holder: one process, and inside of it one caller.
 //
 // # File systems

@@ -75,7 +75,8 @@ type hall struct {
 	bytes   uint64
 	encoded []byte // the latest packet
 	at      tally  // when the last update was everywhere
-	wrong   bool   // a writer was told something wrong
+	wrong   bool   // a writer was told that one has the update who has not
+	named   bool   // a writer was told of a live member that it lacks the update
 	sentAt  time.Time
 	newsAt  time.Time
 }
@@ -355,15 +356,15 @@ func (h *hall) round(now time.Time, who int32, u *coreUpdate) int32 {
 	return best
 }
 
-// judge compares what a writer is told with what is so: everybody it does not name has what it wrote, and whom it names
-// is dead. A write is in the rumor that starts at its moment, or, when it had to wait for company, soon after; other
+// judge compares what a writer is told with what is so: everybody it does not name has what it wrote. Whom it names is
+// dead, or was given up after so many tries that one rumor in a thousand gives up somebody. A write is in the rumor that starts at its moment, or, when it had to wait for company, soon after; other
 // rumors of its writer, even later ones, may end before.
 func (h *hall) judge(now time.Time, who int32, told gossip.Converged) {
 	missing := make(map[int32]bool, len(told.Missing))
 	for _, id := range told.Missing {
 		i := int32(binary.BigEndian.Uint64(id[8:]) - 1)
 		missing[i] = true
-		h.wrong = h.wrong || h.alive[i]
+		h.named = h.named || h.alive[i]
 	}
 	started := now.Add(-told.After)
 	view := h.cores[who].View()
@@ -420,8 +421,12 @@ func (h *hall) outcome(window uint64, rounds int, silent bool) Outcome {
 		o.Window, o.WindowRounds = h.packets, rounds
 	}
 	if h.e.Scheme == SchemeINR {
-		o.Done = VerdictNo
-		if told && !h.wrong {
+		switch {
+		case !told || h.wrong:
+			o.Done = VerdictNo
+		case h.named:
+			o.Done = VerdictNamed
+		default:
 			o.Done = VerdictYes
 		}
 	}

@@ -27,15 +27,16 @@ type Outcome struct {
 // Verdict is an answer of a scheme, judged.
 type Verdict uint8
 
-// VerdictNone is no answer: the scheme gives none.
+// Verdicts, from none to the worst.
 const (
-	VerdictNone Verdict = iota
-	VerdictYes
-	VerdictNo
+	VerdictNone  Verdict = iota // the scheme gives no answer
+	VerdictYes                  // all who are alive have the update, and the writer was told so
+	VerdictNamed                // all it was not told to lack the update have it; it was told so of one who is alive, too
+	VerdictNo                   // it was told nothing, or that one has the update who has not
 )
 
-// String is "-", "yes" or "no".
-func (v Verdict) String() string { return [...]string{"-", "yes", "no"}[v] }
+// String is "-", "yes", "named" or "no".
+func (v Verdict) String() string { return [...]string{"-", "yes", "named", "no"}[v] }
 
 // outcome sums the field up.
 func (f *field) outcome(by scheme) Outcome {
@@ -99,8 +100,8 @@ type Row struct {
 	Stop string `json:"stop"`
 	// Packets are per live member and round, until every live member had the update; in a stream, in its second half.
 	Packets float64 `json:"packets_per_round"`
-	// Done says whether the writer was told rightly who has the update and who has not: "yes", "no", or "-" when the
-	// scheme does not tell.
+	// Done says whether the writer was told rightly who has the update and who has not: "yes", or "named" when a live
+	// member is among those it was told to lack it, "no", or "-" when the scheme does not tell.
 	Done string `json:"done"`
 }
 
