@@ -16,7 +16,7 @@ import (
 )
 
 // ErrSuperseded says that a later process with this node's identity is in the cluster.
-var ErrSuperseded = errors.New("fabric: another process runs with this node's identity")
+var ErrSuperseded = errors.New("fabric: another process runs with this node's identity\nhint: a copied data directory; start the copy with an empty one")
 
 // Fabric is one node's handle on the running cluster. All methods are safe from any goroutine.
 type Fabric struct {
@@ -25,6 +25,8 @@ type Fabric struct {
 	transport transport.Transport
 	core      *gossip.Core // owned by the loop's goroutine
 	loop      *loop.Loop[gossip.Peer, gossip.Message, gossip.Event]
+	registers *Registers
+	bootNow   func() time.Time // counts the time in which the machine is suspended
 	logger    *slog.Logger
 
 	published atomic.Pointer[published]
@@ -67,8 +69,9 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 	if err := errors.Join(config.Validate(), ctx.Err()); err != nil {
 		return nil, err
 	}
+	bootNow := config.Now
 	if config.Now == nil {
-		config.Now = time.Now
+		config.Now, bootNow = time.Now, loop.BootTime
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -77,7 +80,7 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Fabric{config: config, home: h, transport: config.Transport, logger: config.Logger, failed: make(chan struct{})}
+	f := &Fabric{config: config, home: h, transport: config.Transport, bootNow: bootNow, logger: config.Logger, failed: make(chan struct{})}
 	if err := f.begin(); err != nil { //nolint:contextcheck // what it starts outlives Start
 		return nil, errors.Join(err, h.lock.Close())
 	}
@@ -115,18 +118,23 @@ func (f *Fabric) begin() error {
 	if f.core, err = gossip.New(gossiping, now); err != nil {
 		return err
 	}
+	if f.registers, err = f.openRegisters(gossiping.Boot, random.Uint64()); err != nil {
+		return err
+	}
 	initial := f.core.View()
 	f.published.Store(&published{view: initial, changed: make(chan struct{})})
 	f.loop = loop.Start(f.core, loop.Config[gossip.Peer, gossip.Message, gossip.Event]{
 		Now: f.config.Now, Send: f.send, Notify: f.notify,
 	})
+	f.registers.start()
 	f.transport.Start(handler{f})
 	background, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	cluster := f.home.identity.cluster
-	f.running.Go(func() { f.settle(background, alone, cluster, random) }) // these three end by Close
+	f.running.Go(func() { f.settle(background, alone, cluster, random) }) // these end by Close
 	f.running.Go(func() { f.observe(background, initial) })
 	f.running.Go(func() { f.persist(background) })
+	f.running.Go(func() { f.keepRoot(background) })
 	return nil
 }
 
@@ -149,6 +157,9 @@ func (f *Fabric) ID() gossip.NodeID { return f.home.identity.node }
 
 // Fresh reports whether this start has made the identity: the node was no member of anything before.
 func (f *Fabric) Fresh() bool { return f.home.fresh }
+
+// Registers are the cluster's quorum registers.
+func (f *Fabric) Registers() *Registers { return f.registers }
 
 // Addr is where other nodes reach this one.
 func (f *Fabric) Addr() netip.AddrPort { return f.config.Transport.Addr() }
@@ -246,6 +257,7 @@ func (f *Fabric) Close() error {
 		f.stop()
 		err := f.transport.Close()
 		_ = f.loop.Inspect(context.Background(), func() { f.remember() }) // after a failure there is nothing to remember
+		err = errors.Join(err, f.registers.close())
 		f.loop.Close()
 		f.running.Wait()
 		f.closeErr = errors.Join(err, f.saveView(f.View()), f.home.lock.Close())
