@@ -183,3 +183,13 @@ func (f *Fabric) tendRoot(ctx context.Context, view *gossip.View) error {
 	f.logger.Info("voters of the root group", slog.String("event", "root_voters"), slog.Int("voters", len(target)))
 	return f.SetShared(ctx, rootKey, encodeVoters(target))
 }
+
+// candidates are the members that may become voters.
+func candidates(view *gossip.View) (ids []gossip.NodeID) {
+	for _, m := range view.Members() {
+		if m.Status == gossip.StatusUp && m.Reachable {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
