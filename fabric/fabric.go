@@ -82,6 +82,9 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 	}
 	f := &Fabric{config: config, home: h, transport: config.Transport, bootNow: bootNow, logger: config.Logger, failed: make(chan struct{})}
 	if err := f.begin(); err != nil { //nolint:contextcheck // what it starts outlives Start
+		if f.registers != nil {
+			err = errors.Join(err, f.registers.votes.Close())
+		}
 		return nil, errors.Join(err, h.lock.Close())
 	}
 	return f, nil
@@ -99,7 +102,12 @@ func (f *Fabric) begin() error {
 	if alone && f.home.identity.cluster.IsZero() {
 		f.home.identity.cluster = newClusterID(random)
 	}
-	if err := f.home.begin(now, random); err != nil {
+	boot := gossip.BootID(max(random.Uint64(), 1))
+	f.home.name(random)
+	if f.registers, err = f.openRegisters(boot, random.Uint64()); err != nil { // before the identity: see there
+		return err
+	}
+	if err := f.home.begin(now); err != nil {
 		return err
 	}
 	snapshot, err := f.startingState()
@@ -108,7 +116,7 @@ func (f *Fabric) begin() error {
 	}
 	gossiping := f.config.Gossip
 	gossiping.ID, gossiping.Generation = f.home.identity.node, f.home.identity.generation
-	gossiping.Boot = gossip.BootID(max(random.Uint64(), 1))
+	gossiping.Boot = boot
 	gossiping.Seed = random.Uint64()
 	gossiping.Addr = f.Addr()
 	gossiping.Name, gossiping.Location, gossiping.Roles = f.config.Name, f.config.Location, f.config.Roles
@@ -116,9 +124,6 @@ func (f *Fabric) begin() error {
 		gossiping.Snapshot = snapshot
 	}
 	if f.core, err = gossip.New(gossiping, now); err != nil {
-		return err
-	}
-	if f.registers, err = f.openRegisters(gossiping.Boot, random.Uint64()); err != nil {
 		return err
 	}
 	initial := f.core.View()

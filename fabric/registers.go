@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -74,18 +75,29 @@ type Registers struct {
 	leases  map[quorum.GroupID]*Lease
 }
 
-// openRegisters restores what this node has promised.
+// openRegisters restores what this node has promised. That a fresh node has promised nothing is on disk when it returns,
+// and only then is its identity: a node with an identity and no log has lost its votes.
 func (f *Fabric) openRegisters(boot gossip.BootID, seed uint64) (*Registers, error) {
 	r := &Registers{
 		fabric: f, waiting: map[uint64]chan quorum.Result{}, latest: map[quorum.GroupID]Register{}, leases: map[quorum.GroupID]*Lease{},
 	}
 	path := f.home.fs.PathJoin(f.home.dir, fabricDir, votesFile)
+	if f.home.fresh { // a log is that of a node whose start was cut off
+		if err := f.home.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("remove %s: %w", path, err)
+		}
+	}
 	votes, records, err := durable.OpenLog(f.home.fs, path, maxVotesBytes)
 	if err != nil {
 		return nil, err
 	}
 	r.votes, r.whole = votes, votes.Size()
 	r.core, err = quorum.New(quorum.Config{ID: f.home.identity.node, Boot: boot, Fresh: f.home.fresh, Seed: seed}, slices.Concat(records...), f.bootNow())
+	if err == nil {
+		if first := r.core.Ready().Save; first != nil {
+			err = votes.Append(first)
+		}
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), votes.Close())
 	}
