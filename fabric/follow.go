@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -187,17 +188,38 @@ func (f *Followed) follow(ctx context.Context) {
 func (f *Followed) refresh(ctx context.Context, announce bool) error {
 	ctx, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
-	now, err := f.registers.Read(ctx, f.group)
-	if err != nil && f.Latest().Version == 0 {
-		if err = f.registers.Ensure(ctx, f.group, 0, f.initial); err == nil {
-			now, err = f.registers.Read(ctx, f.group)
+	if f.Latest().Version == 0 {
+		if err := f.find(ctx); err != nil {
+			return err
 		}
 	}
+	now, err := f.registers.Read(ctx, f.group)
 	if err != nil {
 		return err
 	}
 	f.hold(now, announce)
 	return nil
+}
+
+// find makes the register unless it is there: a read of one that nobody has made waits for ever. Who has listed it may
+// have died before it was made.
+func (f *Followed) find(ctx context.Context) error {
+	now, err := f.registers.Read(ctx, RootGroup)
+	if err != nil {
+		return err
+	}
+	listed, err := decodeRoot(now.Value)
+	if err != nil {
+		return err
+	}
+	if _, known := slices.BinarySearch(listed.groups, f.group); known {
+		ctx, cancel := context.WithTimeout(ctx, followTimeout/4)
+		defer cancel()
+		if _, err := f.registers.Read(ctx, f.group); err == nil {
+			return nil
+		}
+	}
+	return f.registers.Ensure(ctx, f.group, 0, f.initial)
 }
 
 // tell logs when the register gets out of reach, and when it is back.
