@@ -52,7 +52,7 @@ var plan = map[string]room{
 	"fabric": {floor: 2},
 
 	"internal/settings": {floor: 3, thirdParty: []string{"go.yaml.in/yaml/v3"}},
-	"internal/access":   {floor: 3},
+	"internal/access":   {floor: 3, thirdParty: []string{"golang.org/x/crypto"}},
 	"internal/jobs":     {floor: 3},
 
 	"slots/internal/resp":     {floor: 4, pure: true},
