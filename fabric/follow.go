@@ -116,6 +116,7 @@ func (f *Followed) Change(ctx context.Context, change func(value []byte) ([]byte
 		return now, err
 	}
 	f.hold(now, true)
+	f.announceTo(ctx, f.registers.fabric.View())
 	return now, nil
 }
 
