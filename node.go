@@ -28,6 +28,9 @@ type Node struct {
 	slots  []*slots.Service
 	ended  chan struct{} // closed by Close
 	close  func() error  // once
+
+	history  history
+	watching sync.WaitGroup
 }
 
 // Start opens the node's ports, reads its identity from its data directory or makes it, and sets out to join or found
@@ -46,6 +49,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{config: cfg, fabric: members, ended: make(chan struct{})}
 	n.close = sync.OnceValue(n.stop)
+	n.watching.Go(n.watch) // ends by Close
 	if cfg.runs(StructureSlots) {
 		service, err := startSlots(ctx, cfg, members)
 		if err != nil {
@@ -169,6 +173,7 @@ func (n *Node) stop() error {
 	for _, service := range n.slots {
 		faults = append(faults, service.Close())
 	}
+	n.watching.Wait()
 	faults = append(faults, n.fabric.Close())
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("egal: close: %w", err)

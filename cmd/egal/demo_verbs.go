@@ -281,6 +281,12 @@ func routes(n *egal.Node, id gossip.NodeID) bool {
 	return false
 }
 
+// serves tells whether a node sends clients to a member that nobody misses any more.
+func serves(n *egal.Node, id gossip.NodeID) bool {
+	missed := func(f gossip.Finding) bool { return f.Member == id }
+	return reaches(n, id) && routes(n, id) && !slices.ContainsFunc(n.Fabric().View().Findings(), missed)
+}
+
 // noticed says when each node has noticed something.
 func (d *demo) noticed(ctx context.Context, nodes []*demoNode, from time.Time, holds func(*egal.Node) bool) {
 	for i, took := range observe(ctx, nodes, from, noticePatience, holds) {
@@ -308,7 +314,7 @@ func (d *demo) restart(ctx context.Context, arguments []string) error {
 		return err
 	}
 	id := n.process().Fabric().ID()
-	took := observe(ctx, []*demoNode{n}, from, returnPatience, func(n *egal.Node) bool { return reaches(n, id) && routes(n, id) })
+	took := observe(ctx, []*demoNode{n}, from, returnPatience, func(n *egal.Node) bool { return serves(n, id) })
 	if took[0] < 0 {
 		// Killed before it had noted that it was admitted, and nobody is there to ask.
 		d.say("%s runs and waits for the others: \\status", n.name)
@@ -316,7 +322,7 @@ func (d *demo) restart(ctx context.Context, arguments []string) error {
 	}
 	d.say("%s is back with its slots after %s, as the same node %.8s", n.name, milliseconds(took[0]), n.process().ID())
 	others := slices.DeleteFunc(d.up(), func(other *demoNode) bool { return other == n })
-	d.noticed(ctx, others, from, func(n *egal.Node) bool { return reaches(n, id) && routes(n, id) })
+	d.noticed(ctx, others, from, func(n *egal.Node) bool { return serves(n, id) })
 	return nil
 }
 
@@ -390,7 +396,7 @@ func (d *demo) heal(ctx context.Context, _ []string) error {
 	d.rules.Heal()
 	d.say("the network is whole")
 	d.noticed(ctx, d.up(), from, func(n *egal.Node) bool {
-		return !slices.ContainsFunc(running, func(id gossip.NodeID) bool { return !reaches(n, id) || !routes(n, id) })
+		return !slices.ContainsFunc(running, func(id gossip.NodeID) bool { return !serves(n, id) })
 	})
 	return nil
 }
@@ -431,7 +437,7 @@ func (d *demo) status(context.Context, []string) error {
 			status.Next = fmt.Sprintf(`\restart %d`, killed+1)
 		}
 	}
-	d.say("%s", o.status(status, d.paint))
+	d.say("%s", o.status(status, d.paint, time.Now()))
 	for _, n := range up {
 		var reached, lost []string
 		for _, m := range web.StatusOf(n.process()).Members {

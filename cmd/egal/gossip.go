@@ -83,7 +83,6 @@ func gossipLabCommand(w *world) *cobra.Command {
 	cmd.Flags().StringVar(&f.schemes, "schemes", compared(), "which schemes: "+strings.Join(lab.SchemeNames(), ", "))
 	cmd.Flags().IntVar(&f.seeds, "seeds", 5, "how many seeds each experiment is played with")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "the first seed")
-	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "no line with the names of the columns")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		experiments, err := f.experiments()
 		if err != nil {
@@ -262,7 +261,7 @@ type labDocument struct {
 
 // rows prints what was measured.
 func (o *output) rows(rows []lab.Row, seed uint64) error {
-	if done, err := o.document(labDocument{Schema: 1, Seed: seed, Rows: rows}); done {
+	if done, err := o.document(labDocument{Schema: 1, Seed: seed, Rows: rows}, nil); done {
 		return err
 	}
 	if o.format == "brief" {

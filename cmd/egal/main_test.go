@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,7 +36,7 @@ func egalRun(t *testing.T, args ...string) result {
 func egalWith(t *testing.T, change func(*world), args ...string) result {
 	t.Helper()
 	var out, messages safe
-	w := &world{in: strings.NewReader(""), out: &out, err: &messages, began: time.Now(), readFile: readBounded}
+	w := &world{in: strings.NewReader(""), out: &out, err: &messages, began: time.Now()}
 	change(w)
 	code := run(t.Context(), w, args)
 	return result{code: code, out: out.text(), err: messages.text()}
@@ -96,7 +99,7 @@ func egalInBackground(t *testing.T, in io.Reader, args ...string) *background {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	b := &background{stop: cancel, code: make(chan int, 1)}
-	w := &world{in: in, out: &b.out, err: &b.err, began: time.Now(), readFile: readBounded}
+	w := &world{in: in, out: &b.out, err: &b.err, began: time.Now()}
 	go func() { b.code <- run(ctx, w, args) }() // ends at stop, or by itself
 	t.Cleanup(func() {
 		b.stop()
@@ -138,3 +141,19 @@ func golden(t *testing.T, path, got string) {
 }
 
 func goldenFile(name string) string { return filepath.Join("testdata", name) }
+
+// speak sends a command to a store and expects the first line of a reply.
+func speak(t *testing.T, address, command, reply string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprint(conn, command+"\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || line != reply+"\r\n" {
+		t.Fatalf("%s: %q, %v", command, line, err)
+	}
+}

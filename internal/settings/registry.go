@@ -42,6 +42,8 @@ type Setting struct {
 	Optional bool
 	// Hot tells that a running node takes a new value; else it has to be restarted.
 	Hot bool
+	// ClusterWide tells that all nodes have the same value, which no node's file can change.
+	ClusterWide bool
 	// Flag is the name of the flag of `egal start`, without dashes; empty: there is none.
 	Flag string
 	// Doc says what it is, in a sentence or two.
@@ -82,7 +84,7 @@ func rows() []Setting {
 			Key: "insecure", Type: Bool, Default: "false", Flag: "insecure",
 			Doc: "Listens beyond loopback although nothing is encrypted and nobody has to log in.",
 		},
-		{Key: "log_level", Type: Enum, Default: "info", Choices: []string{"debug", "info", "warn", "error"}, Flag: "log-level", Doc: "The least important records that are logged."},
+		{Key: "log_level", Type: Enum, Default: "info", Choices: []string{"debug", "info", "warn", "error"}, Hot: true, Flag: "log-level", Doc: "The least important records that are logged."},
 		{Key: "log_format", Type: Enum, Default: "auto", Choices: []string{"auto", "text", "json"}, Flag: "log-format", Doc: "Form of the log on stderr. auto: text on a terminal, else JSON."},
 
 		{Key: "fabric.listen", Type: Address, Default: "127.0.0.1:7946", Flag: "fabric-listen", Doc: "Where other nodes reach this one, UDP and TCP. Port 0 takes a free one."},
@@ -98,11 +100,11 @@ func rows() []Setting {
 		{Key: "slots.listen", Type: Address, Default: "127.0.0.1:6379", Flag: "slots-listen", Doc: "Where clients of Redis Cluster connect. Port 0 takes a free one."},
 		{Key: "slots.announce", Type: Address, Optional: true, Flag: "slots-announce", Doc: "Where clients are sent to, if that is not slots.listen: for example behind a translation of addresses."},
 		{Key: "slots.engine", Type: Enum, Default: "auto", Choices: []string{"auto", "epoll", "net"}, Doc: "Input and output of the store: epoll (Linux), net (any system), or the better one of the system."},
-		{Key: "slots.max_clients", Type: Int, Default: "10000", Min: 1, Max: 1 << 20, Doc: "Connections to the store; more are refused."},
-		{Key: "slots.require_full_coverage", Type: Bool, Default: "false", Doc: "Refuses all keys while any slot has no reachable owner, instead of those of such slots alone."},
+		{Key: "slots.max_clients", Type: Int, Default: "10000", Min: 1, Max: 1 << 20, Hot: true, Doc: "Connections to the store; more are refused."},
+		{Key: "slots.require_full_coverage", Type: Bool, Default: "false", Hot: true, Doc: "Refuses all keys while any slot has no reachable owner, instead of those of such slots alone."},
 
 		{Key: "web.listen", Type: Address, Default: "127.0.0.1:8946", Optional: true, Flag: "web-listen", Doc: "Where the API and the health checks are served. Empty: on the socket in the data directory alone."},
-		{Key: "web.max_body", Type: Bytes, Default: "512KiB", Min: 1 << 10, Max: 16 << 20, Doc: "Largest body of a request to the API."},
+		{Key: "web.max_body", Type: Bytes, Default: "512KiB", Min: 1 << 10, Max: 16 << 20, Hot: true, Doc: "Largest body of a request to the API."},
 	}
 }
 
