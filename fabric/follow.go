@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -213,7 +212,7 @@ func (f *Followed) find(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, known := slices.BinarySearch(listed.groups, f.group); known {
+	if _, known := listed.find(f.group); known {
 		ctx, cancel := context.WithTimeout(ctx, followTimeout/4)
 		defer cancel()
 		if _, err := f.registers.Read(ctx, f.group); err == nil {

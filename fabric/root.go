@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/egalcluster/egal/fabric/gossip"
@@ -28,6 +29,7 @@ const (
 	rootVersion     = 1
 	keepInterval    = time.Second
 	keepTimeout     = 10 * time.Second
+	groupTimeout    = time.Second // to read one register
 	maxGroupIDBytes = quorum.MaxGroupID
 )
 
@@ -37,14 +39,26 @@ var ErrTooManyGroups = errors.New("too many registers")
 // root is the value of the root register.
 type root struct {
 	cluster gossip.ClusterID
-	groups  []string // sorted
+	groups  []group // sorted by name
+}
+
+// group is a register that the root group lists. Whoever makes it names its founders, so that no two sets of voters that
+// do not meet can each make one.
+type group struct {
+	name     string
+	founders []gossip.NodeID
+}
+
+// find is where the group with the name is, or belongs.
+func (r *root) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(r.groups, name, func(g group, name string) int { return strings.Compare(g.name, name) })
 }
 
 func (r *root) encode() []byte {
 	b := append([]byte{rootVersion}, r.cluster[:]...)
 	b = wire.AppendUvarint(b, uint64(len(r.groups)))
-	for _, group := range r.groups {
-		b = wire.AppendBytes(b, group)
+	for _, g := range r.groups {
+		b = appendVoters(wire.AppendBytes(b, g.name), g.founders)
 	}
 	return b
 }
@@ -56,8 +70,8 @@ func decodeRoot(b []byte) (*root, error) {
 	}
 	r := &root{}
 	copy(r.cluster[:], in.Raw(len(r.cluster)))
-	for range in.Count(MaxGroups, 1) {
-		r.groups = append(r.groups, in.String(maxGroupIDBytes))
+	for range in.Count(MaxGroups, 2) {
+		r.groups = append(r.groups, group{in.String(maxGroupIDBytes), readVoters(in)})
 	}
 	if err := in.Done(); err != nil {
 		return nil, fmt.Errorf("fabric: decode root: %w", err)
@@ -73,59 +87,74 @@ func rootVoters(v *gossip.View) []gossip.NodeID {
 	}
 	in := wire.NewReader(value)
 	in.Uint8() // versions above 1 append fields
-	var ids []gossip.NodeID
-	for range in.Count(quorum.MaxVoters, 16) {
-		ids = append(ids, gossip.NodeID(append(in.Raw(16), make([]byte, 16)...)[:16]))
-	}
+	ids := readVoters(in)
 	if in.Err() != nil {
 		return nil
 	}
 	return ids
 }
 
-func encodeVoters(ids []gossip.NodeID) []byte {
-	b := wire.AppendUvarint([]byte{1}, uint64(len(ids)))
+func encodeVoters(ids []gossip.NodeID) []byte { return appendVoters([]byte{1}, ids) }
+
+func appendVoters(b []byte, ids []gossip.NodeID) []byte {
+	b = wire.AppendUvarint(b, uint64(len(ids)))
 	for _, id := range ids {
 		b = append(b, id[:]...)
 	}
 	return b
 }
 
+func readVoters(in *wire.Reader) (ids []gossip.NodeID) {
+	for range in.Count(quorum.MaxVoters, 16) {
+		var id gossip.NodeID
+		copy(id[:], in.Raw(len(id)))
+		ids = append(ids, id)
+	}
+	return ids
+}
+
 // Ensure makes a register that the root group lists, unless it is there. Lease is how long leases of it last; 0: it has
 // none.
-func (r *Registers) Ensure(ctx context.Context, group string, lease time.Duration, value []byte) error {
-	now, err := r.Change(ctx, RootGroup, func(b []byte) ([]byte, error) {
+func (r *Registers) Ensure(ctx context.Context, name string, lease time.Duration, value []byte) error {
+	var founders []gossip.NodeID
+	_, err := r.Change(ctx, RootGroup, func(b []byte) ([]byte, error) {
 		listed, err := decodeRoot(b)
 		if err != nil {
 			return nil, err
 		}
-		at, known := slices.BinarySearch(listed.groups, group)
+		at, known := listed.find(name)
 		switch {
 		case known:
+			founders = listed.groups[at].founders
 			return b, nil
 		case len(listed.groups) == MaxGroups:
 			return nil, ErrTooManyGroups
 		}
-		listed.groups = slices.Insert(listed.groups, at, group)
+		founders = r.voters(RootGroup)
+		listed.groups = slices.Insert(listed.groups, at, group{name, founders})
 		return listed.encode(), nil
 	})
 	if err != nil {
 		return err
 	}
-	_, err = r.create(ctx, group, lease, now.Voters, value)
+	_, err = r.create(ctx, name, lease, founders, value)
 	return err
 }
 
-// keepRoot does what the leader does for the root group, while this node is the leader.
+// keepRoot does what the leader does for the root group, while this node is the leader: when the electorate should be
+// another one, and, for registers that were made while it changed, once per interval.
 func (f *Fabric) keepRoot(ctx context.Context) {
-	for {
+	tended := uint64(0) // the version of the root whose registers all have its voters
+	for due := true; ; {
 		changed, view := f.Changed(), f.View()
 		if leader, ok := view.Leader(); ok && leader == f.ID() && !view.Cluster().IsZero() {
-			if err := f.tendRoot(ctx, view); err != nil && ctx.Err() == nil {
+			var err error
+			if tended, err = f.tendRoot(ctx, view, due, tended); err != nil && ctx.Err() == nil {
 				f.logger.Warn("the root group was not tended", slog.String("event", "root_failed"), slog.Any("error", err))
 				changed = nil // not before the interval is over
 			}
 		}
+		due = false
 		timer := time.NewTimer(keepInterval)
 		select {
 		case <-ctx.Done():
@@ -134,54 +163,64 @@ func (f *Fabric) keepRoot(ctx context.Context) {
 		case <-changed:
 			timer.Stop()
 		case <-timer.C:
+			due = true
 		}
 	}
 }
 
 // tendRoot makes the root group if this node has founded the cluster, and takes one step towards the voters it should
 // have.
-func (f *Fabric) tendRoot(ctx context.Context, view *gossip.View) error {
+func (f *Fabric) tendRoot(ctx context.Context, view *gossip.View, due bool, tended uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	r := f.registers
 	voters := rootVoters(view)
 	if len(voters) == 0 {
 		if self, ok := view.Member(f.ID()); !ok || self.UpNumber != 1 {
-			return nil // the founder will
+			return tended, nil // the founder will
 		}
 		first := &root{cluster: view.Cluster()}
 		made, err := r.create(ctx, RootGroup, 0, []gossip.NodeID{f.ID()}, first.encode())
 		if err != nil {
-			return err
+			return tended, err
 		}
-		return f.SetShared(ctx, rootKey, encodeVoters(made.Voters))
+		return tended, f.SetShared(ctx, rootKey, encodeVoters(made.Voters))
 	}
-	target := quorum.Electorate(voters, candidates(view))
-	if slices.Equal(target, voters) {
-		return nil
+	if !due && slices.Equal(quorum.Electorate(voters, candidates(view)), voters) {
+		return tended, nil
 	}
 	now, err := r.Read(ctx, RootGroup)
 	if err != nil {
-		return err
+		return tended, err
+	}
+	target := quorum.Electorate(now.Voters, candidates(view))
+	if now.Version == tended && slices.Equal(now.Voters, target) && slices.Equal(voters, target) {
+		return tended, nil
 	}
 	listed, err := decodeRoot(now.Value)
 	if err != nil {
-		return err
+		return tended, err
 	}
-	target = quorum.Electorate(now.Voters, candidates(view))
-	for _, group := range append([]string{RootGroup}, listed.groups...) {
-		if now, err = r.Read(ctx, group); err != nil {
-			return err
-		}
-		if slices.Equal(now.Voters, target) && now.Epoch%2 == 1 {
-			continue
-		}
-		if now, err = r.reconfigure(ctx, group, now.Epoch, target); err != nil {
-			return err
-		}
+	err = r.move(ctx, RootGroup, target)
+	for _, g := range listed.groups { // one that its maker has left half-made does not hold up the others
+		err = errors.Join(err, r.move(ctx, g.name, target))
+	}
+	if err != nil {
+		return tended, err
 	}
 	f.logger.Info("voters of the root group", slog.String("event", "root_voters"), slog.Int("voters", len(target)))
-	return f.SetShared(ctx, rootKey, encodeVoters(target))
+	return now.Version, f.SetShared(ctx, rootKey, encodeVoters(target))
+}
+
+// move makes the target the voters of a register.
+func (r *Registers) move(ctx context.Context, name string, target []gossip.NodeID) error {
+	reading, cancel := context.WithTimeout(ctx, groupTimeout) // one that nobody has made gives no answer
+	defer cancel()
+	now, err := r.Read(reading, name)
+	if err == nil && (!slices.Equal(now.Voters, target) || now.Epoch%2 == 0) {
+		_, err = r.reconfigure(ctx, name, now.Epoch, target)
+	}
+	return err
 }
 
 // candidates are the members that may become voters.
