@@ -181,10 +181,10 @@ type begun struct {
 
 // record is what the runs of a cluster have done.
 type record struct {
-	mu     sync.Mutex // guards what follows
-	begun  []*begun
-	now    int // how many run
-	most   int // at once
+	mu    sync.Mutex // guards what follows
+	begun []*begun
+	now   int // how many run
+	most  int // at once
 }
 
 // run is a job that counts to its argument, a step for each token of the gate.

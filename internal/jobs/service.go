@@ -111,7 +111,9 @@ func (s *Service) Close() {
 	s.closing.Do(func() {
 		s.stop()
 		s.tending.Wait()
-		s.within(closeTimeout, func(ctx context.Context) error { return s.fabric.DeleteOwn(ctx, kindsKey) }) // nobody waits for this node to claim
+		if s.published > 0 { // then nobody waits for this node to claim
+			s.within(closeTimeout, func(ctx context.Context) error { return s.fabric.DeleteOwn(ctx, kindsKey) })
+		}
 		for _, r := range s.running() {
 			r.stop(errClosing)
 		}
