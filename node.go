@@ -53,9 +53,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{config: cfg, fabric: members, ended: make(chan struct{})}
 	n.close = sync.OnceValue(n.stop)
-	n.access = access.Open(access.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger})
-	n.jobs = jobs.Open(jobs.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger})
-	n.watching.Go(n.watch) // ends by Close
+	n.access = access.Open(access.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger}) //nolint:contextcheck // what these start ends by Close
+	n.jobs = jobs.Open(jobs.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger})       //nolint:contextcheck // likewise
+	n.watching.Go(n.watch)                                                                   // ends by Close
 	if cfg.runs(StructureSlots) {
 		service, err := startSlots(ctx, cfg, members)
 		if err != nil {

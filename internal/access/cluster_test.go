@@ -66,7 +66,7 @@ func (c *cluster) start(n *node) {
 
 func (c *cluster) stop(n *node) {
 	c.t.Helper()
-	n.Access.Close()
+	n.Close()
 	must(c.t, n.fabric.Close())
 }
 

@@ -39,7 +39,8 @@ func (c *claimant) claim(t *table, now time.Time) (claimed []Job) {
 
 // claimable reports whether nobody runs the job, and this node is the one to.
 func (c *claimant) claimable(j *Job) bool {
-	if c.self.Status != gossip.StatusUp || c.busy[j.ID] || j.State != Pending && !(j.State.owned() && c.gone(j)) {
+	idle := j.State == Pending || j.State.owned() && c.gone(j)
+	if c.self.Status != gossip.StatusUp || c.busy[j.ID] || !idle {
 		return false
 	}
 	if j.State == Pending || j.State == Running {

@@ -83,7 +83,7 @@ func (c *cluster) start(n *node) {
 // stop stops a node as it should be stopped.
 func (c *cluster) stop(n *node) {
 	c.t.Helper()
-	n.Service.Close()
+	n.Close()
 	must(c.t, n.fabric.Close())
 	n.dead = true
 }
@@ -92,7 +92,7 @@ func (c *cluster) stop(n *node) {
 func (c *cluster) kill(n *node) {
 	c.t.Helper()
 	must(c.t, n.fabric.Close())
-	n.Service.Close()
+	n.Close()
 	n.dead = true
 }
 
@@ -183,8 +183,30 @@ type begun struct {
 type record struct {
 	mu    sync.Mutex // guards what follows
 	begun []*begun
-	now   int // how many run
-	most  int // at once
+	now   int           // how many run
+	most  int           // at once
+	news  chan struct{} // closed when a run begins
+}
+
+// await waits until so many runs of a job have begun; job 0: so many of all.
+func (r *record) await(t *testing.T, job uint64, count int) []*begun {
+	t.Helper()
+	for end := time.After(patience); ; {
+		r.mu.Lock()
+		if r.news == nil {
+			r.news = make(chan struct{})
+		}
+		news := r.news
+		r.mu.Unlock()
+		if all := r.of(job); len(all) >= count {
+			return all
+		}
+		select {
+		case <-news:
+		case <-end:
+			t.Fatalf("never %d runs of job %d", count, job)
+		}
+	}
 }
 
 // run is a job that counts to its argument, a step for each token of the gate.
@@ -216,6 +238,10 @@ func (r *record) begin(job, epoch, at uint64, n *node) *begun {
 	r.begun = append(r.begun, b)
 	r.now++
 	r.most = max(r.most, r.now)
+	if r.news != nil {
+		close(r.news)
+		r.news = nil
+	}
 	return b
 }
 
@@ -226,12 +252,12 @@ func (r *record) end(b *begun, err error) {
 	b.ended <- err
 }
 
-// of are the runs of a job.
+// of are the runs of a job; 0: of all.
 func (r *record) of(job uint64) (all []*begun) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, b := range r.begun {
-		if b.job == job {
+		if b.job == job || job == 0 {
 			all = append(all, b)
 		}
 	}

@@ -62,7 +62,7 @@ func TestANodeThatStopsGivesItsJobsBack(t *testing.T) {
 	j := c.steps(c.nodes[0], 2)
 	first := c.owner(c.until(c.nodes[0], j.ID, "it runs", is(Running)))
 	c.step(first, 1)
-	first.Service.Close() // its fabric lives: nobody finds it unreachable
+	first.Close() // its fabric lives: nobody finds it unreachable
 	for _, n := range c.nodes {
 		if n != first {
 			again := c.until(n, j.ID, "another node runs it", func(j Job) bool { return j.State == Running && j.Epoch == 2 || j.State.Final() })
@@ -197,7 +197,7 @@ func TestARunOfAnOldEpochIsLost(t *testing.T) {
 	c := newCluster(t, 1)
 	n := c.nodes[0]
 	j := c.steps(n, 2)
-	c.until(n, j.ID, "it runs", is(Running))
+	run := c.record.await(t, j.ID, 1)[0]
 	_, err := n.change(t.Context(), func(t *table, now time.Time) error { // as another node would
 		j, err := t.find(j.ID)
 		if err == nil {
@@ -206,7 +206,7 @@ func TestARunOfAnOldEpochIsLost(t *testing.T) {
 		return err
 	})
 	must(t, err)
-	if err := <-c.record.of(j.ID)[0].ended; !errors.Is(err, ErrLost) {
+	if err := <-run.ended; !errors.Is(err, ErrLost) {
 		t.Errorf("the run ended with %v", err)
 	}
 	again := c.until(n, j.ID, "it runs here again", func(j Job) bool { return j.Epoch == 3 && j.State == Running })
@@ -222,6 +222,7 @@ func TestANodeRunsAtMostSoManyJobs(t *testing.T) {
 	for range 5 {
 		all = append(all, c.steps(n, 1))
 	}
+	c.record.await(t, 0, 2)
 	for range all {
 		c.step(n, 1)
 	}
@@ -253,7 +254,7 @@ func TestWhatIsRefused(t *testing.T) {
 	for _, err := range n.Watch(ctx, 99) {
 		check("watch", err, ErrNotFound)
 	}
-	r := newRun(Job{ID: 1})
+	r, _ := newRun(Job{ID: 1})
 	check("the largest checkpoint", r.Report(1, 1, make([]byte, MaxCheckpoint)), nil)
 	check("a larger checkpoint", r.Report(1, 1, make([]byte, MaxCheckpoint+1)), ErrFull)
 	work := func(context.Context, *Run) error { return nil }

@@ -28,20 +28,21 @@ var (
 
 // Run is one process's work on a job. Its methods are safe from any goroutine.
 type Run struct {
-	job  Job // as it was claimed
-	ctx  context.Context
-	stop context.CancelCauseFunc
+	job   Job // as it was claimed
+	stop  context.CancelCauseFunc
+	cause func() error // why it was stopped; nil: it was not
 
 	mu      sync.Mutex // guards what follows
 	news    news
 	written uint64 // of news.reports
 }
 
-func newRun(j Job) *Run {
-	r := &Run{job: j}
+// newRun also makes the context that the run gets.
+func newRun(j Job) (*Run, context.Context) {
+	ctx, stop := context.WithCancelCause(context.Background())
+	r := &Run{job: j, stop: stop, cause: func() error { return context.Cause(ctx) }}
 	r.news = news{id: j.ID, epoch: j.Epoch, done: j.Done, total: j.Total, note: j.Note, checkpoint: j.Checkpoint}
-	r.ctx, r.stop = context.WithCancelCause(context.Background())
-	return r
+	return r, ctx
 }
 
 // ID is the job's.
@@ -66,7 +67,7 @@ func (r *Run) Report(done, total uint64, checkpoint []byte) error {
 	if len(checkpoint) > MaxCheckpoint {
 		return fmt.Errorf("jobs: report: checkpoint of %d bytes: %w: at most %d", len(checkpoint), ErrFull, MaxCheckpoint)
 	}
-	cause := context.Cause(r.ctx)
+	cause := r.cause()
 	if errors.Is(cause, ErrLost) || errors.Is(cause, ErrCancelled) {
 		return cause
 	}
@@ -100,7 +101,7 @@ func (r *Run) heard(n *news) {
 }
 
 // carryOut runs the kind and keeps its result. A panic of it is one.
-func (r *Run) carryOut(kind Kind, logger *slog.Logger) {
+func (r *Run) carryOut(ctx context.Context, kind Kind, logger *slog.Logger) {
 	defer r.stop(context.Canceled) // frees the context
 	result := func() (err error) {
 		defer func() {
@@ -110,10 +111,10 @@ func (r *Run) carryOut(kind Kind, logger *slog.Logger) {
 				err = fmt.Errorf("panic: %v", p)
 			}
 		}()
-		return kind.Run(r.ctx, r)
+		return kind.Run(ctx, r)
 	}()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.news.ended, r.news.told, r.news.result = true, context.Cause(r.ctx) != nil, result
+	r.news.ended, r.news.told, r.news.result = true, r.cause() != nil, result
 	r.news.reports++
 }

@@ -309,14 +309,14 @@ func (s *Service) heard(all []news) {
 
 // launch runs a claimed job in a goroutine of its own, which ends with the kind's function; Close waits for it.
 func (s *Service) launch(j Job) {
-	r := newRun(j)
+	r, ctx := newRun(j)
 	s.mu.Lock()
 	s.runs[j.ID] = r
 	kind := s.kinds[j.Kind]
 	s.mu.Unlock()
 	s.config.Logger.Info("a job runs here", slog.String("event", "job_claimed"), slog.Uint64("job", j.ID), slog.String("kind", j.Kind), slog.Uint64("epoch", j.Epoch))
 	s.working.Go(func() {
-		r.carryOut(kind, s.config.Logger)
+		r.carryOut(ctx, kind, s.config.Logger)
 		s.look()
 	})
 }

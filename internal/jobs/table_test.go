@@ -183,7 +183,7 @@ func TestHowARunEnds(t *testing.T) {
 		if !table.report(&news{id: 1, epoch: 7, ended: true, told: test.told, result: test.err}, at) {
 			t.Errorf("%+v: not heard", test)
 		}
-		if j := table.jobs[0]; j.State != test.want || (j.State == Pending || j.State == Paused) != j.Owner.IsZero() || (j.Error != "") != (j.State == Failed || test.err == other) {
+		if j := table.jobs[0]; j.State != test.want || (j.State == Pending || j.State == Paused) != j.Owner.IsZero() || (j.Error != "") != (j.State == Failed || errors.Is(test.err, other)) {
 			t.Errorf("%+v: %+v", test, j)
 		}
 	}
@@ -243,6 +243,7 @@ func (w *world) view(n *modelNode) *gossip.View {
 }
 
 func (w *world) step(t *testing.T) {
+	t.Helper()
 	n := w.nodes[w.random.IntN(len(w.nodes))]
 	switch w.random.IntN(8) {
 	case 0: // it starts anew
@@ -258,6 +259,7 @@ func (w *world) step(t *testing.T) {
 }
 
 func (w *world) write(t *testing.T, n *modelNode) {
+	t.Helper()
 	read, err := decode(n.read)
 	must(t, err)
 	current := n.version == w.version
