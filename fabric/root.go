@@ -208,6 +208,9 @@ func (f *Fabric) tendRoot(ctx context.Context, view *gossip.View, due bool, tend
 	if err != nil {
 		return tended, err
 	}
+	if slices.Equal(voters, target) {
+		return now.Version, nil
+	}
 	f.logger.Info("voters of the root group", slog.String("event", "root_voters"), slog.Int("voters", len(target)))
 	return now.Version, f.SetShared(ctx, rootKey, encodeVoters(target))
 }

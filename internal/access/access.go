@@ -32,10 +32,16 @@ type Config struct {
 type Access struct {
 	config   Config
 	followed *fabric.Followed
-	known    atomic.Pointer[state] // never nil
+	known    atomic.Pointer[known] // never nil
 	hasher   *hasher
 	stop     context.CancelFunc
 	running  sync.WaitGroup
+}
+
+// known is a state and the channel that is closed when a newer one is known.
+type known struct {
+	*state
+	changed chan struct{}
 }
 
 // Open begins to follow users and roles.
@@ -47,7 +53,7 @@ func Open(config Config) *Access {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &Access{config: config, hasher: newHasher()}
-	a.known.Store(&state{})
+	a.known.Store(&known{&state{}, make(chan struct{})})
 	a.followed = config.Fabric.Registers().Follow(Group, (&state{}).encode(), RefreshInterval)
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
@@ -86,9 +92,14 @@ func (a *Access) take() {
 		return
 	}
 	s.version = now.Version
+	next := &known{s, make(chan struct{})}
 	for {
 		before := a.known.Load()
-		if before.version >= s.version || a.known.CompareAndSwap(before, s) {
+		if before.version >= s.version {
+			return
+		}
+		if a.known.CompareAndSwap(before, next) {
+			close(before.changed)
 			return
 		}
 	}
@@ -103,8 +114,8 @@ func (a *Access) Known(ctx context.Context) error {
 	return nil
 }
 
-// Changed is closed when users or roles have changed after Version; take it first to miss nothing.
-func (a *Access) Changed() <-chan struct{} { return a.followed.Changed() }
+// Changed is closed when this node knows of newer users and roles than it does now. To miss nothing, take the channel first.
+func (a *Access) Changed() <-chan struct{} { return a.known.Load().changed }
 
 // Version counts the changes that this node knows of.
 func (a *Access) Version() uint64 { return a.known.Load().version }

@@ -277,7 +277,7 @@ func BenchmarkVerify(b *testing.B) {
 
 func BenchmarkCan(b *testing.B) {
 	a := &Access{}
-	a.known.Store(full(100, 10, 8))
+	a.known.Store(&known{state: full(100, 10, 8)})
 	for b.Loop() {
 		if a.Can("user-0050", "none", "none") {
 			b.Fatal("allowed")

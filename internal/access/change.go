@@ -13,20 +13,22 @@ import (
 
 // change decodes, edits and encodes; edit may be called again with a newer state.
 func (a *Access) change(ctx context.Context, what string, edit func(s *state, now time.Time) error) error {
+	var refused error
 	_, err := a.followed.Change(ctx, func(value []byte) ([]byte, error) {
 		s, err := decode(value)
 		if err != nil {
 			return nil, err
 		}
-		if err := edit(s, a.config.Now()); err != nil {
-			return nil, err
-		}
+		refused = edit(s, a.config.Now())
 		b := s.encode()
-		if len(b) > MaxBytes {
-			return nil, fmt.Errorf("%w: users and roles take %d bytes, at most %d", ErrFull, len(b), MaxBytes)
+		if refused == nil && len(b) > MaxBytes {
+			refused = fmt.Errorf("%w: users and roles take %d bytes, at most %d", ErrFull, len(b), MaxBytes)
 		}
-		return b, nil
+		return b, refused
 	})
+	if refused != nil {
+		err = refused // without the words of the register
+	}
 	if err != nil {
 		return fmt.Errorf("access: %s: %w", what, err)
 	}

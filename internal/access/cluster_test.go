@@ -75,8 +75,7 @@ func (c *cluster) until(n *node, what string, ok func() bool) {
 	c.t.Helper()
 	end := time.After(patience)
 	for {
-		changed := n.followed.Changed()
-		n.take()
+		changed := n.Changed()
 		if ok() {
 			return
 		}

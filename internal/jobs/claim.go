@@ -39,25 +39,22 @@ func (c *claimant) claim(t *table, now time.Time) (claimed []Job) {
 
 // claimable reports whether nobody runs the job, and this node is the one to.
 func (c *claimant) claimable(j *Job) bool {
-	idle := j.State == Pending || j.State.owned() && c.gone(j)
-	if c.self.Status != gossip.StatusUp || c.busy[j.ID] || !idle {
+	if c.self.Status != gossip.StatusUp || c.busy[j.ID] || j.State != Pending && !j.State.owned() {
 		return false
 	}
-	if j.State == Pending || j.State == Running {
-		if _, known := c.kinds[j.Kind]; !known || c.free <= 0 {
-			return false
-		}
-		return c.chosen(j, func(m gossip.Member) bool { return m.ID == c.self.ID || runs(c.view, m.ID, j.Kind) })
+	stopped := j.State == Pausing || j.State == Cancelling // to write that down takes neither kind nor room
+	if _, known := c.kinds[j.Kind]; !stopped && (!known || c.free <= 0) {
+		return false
 	}
-	return c.chosen(j, func(gossip.Member) bool { return true }) // to write down that it has stopped takes no kind
+	if j.State != Pending && j.Owner == c.self.ID && j.Boot == c.self.Boot {
+		return true // a claim of which this process heard too late: to the others it looks as if the job ran
+	}
+	return (j.State == Pending || c.gone(j)) && c.chosen(j, func(m gossip.Member) bool { return stopped || runs(c.view, m.ID, j.Kind) })
 }
 
-// gone reports whether a job's owner does not run it any more, for all that this node can see. An owner that runs it
+// gone reports whether the process that owns a job is no more, for all that this node can see. One that runs it
 // nevertheless has an older epoch after the claim.
 func (c *claimant) gone(j *Job) bool {
-	if j.Owner == c.self.ID { // an earlier process, or a claim of which this one has heard too late
-		return true
-	}
 	m, known := c.view.Member(j.Owner)
 	return !known || !m.Reachable || m.Boot != j.Boot
 }

@@ -23,7 +23,7 @@ const (
 
 // cluster is a set of fabrics in memory, each with its jobs, and what their runs do.
 type cluster struct {
-	t       *testing.T
+	t       testing.TB
 	network *transport.Network
 	rules   *transport.Rules
 	nodes   []*node
@@ -39,17 +39,17 @@ type node struct {
 	dead   bool
 }
 
-func newCluster(t *testing.T, nodes int) *cluster {
-	t.Helper()
-	c := &cluster{t: t, network: transport.NewNetwork(1), rules: transport.NewRules(), record: &record{}}
-	t.Cleanup(func() {
+func newCluster(tb testing.TB, nodes int) *cluster {
+	tb.Helper()
+	c := &cluster{t: tb, network: transport.NewNetwork(1), rules: transport.NewRules(), record: &record{}}
+	tb.Cleanup(func() {
 		for _, n := range c.nodes {
 			if !n.dead {
 				c.stop(n)
 			}
 		}
 		for _, complaint := range c.record.complaints() {
-			t.Error(complaint)
+			tb.Error(complaint)
 		}
 	})
 	for range nodes {
@@ -189,8 +189,8 @@ type record struct {
 }
 
 // await waits until so many runs of a job have begun; job 0: so many of all.
-func (r *record) await(t *testing.T, job uint64, count int) []*begun {
-	t.Helper()
+func (r *record) await(tb testing.TB, job uint64, count int) []*begun {
+	tb.Helper()
 	for end := time.After(patience); ; {
 		r.mu.Lock()
 		if r.news == nil {
@@ -204,7 +204,7 @@ func (r *record) await(t *testing.T, job uint64, count int) []*begun {
 		select {
 		case <-news:
 		case <-end:
-			t.Fatalf("never %d runs of job %d", count, job)
+			tb.Fatalf("never %d runs of job %d", count, job)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 const tableVersion = 1
 
 // leastJob is the least encoded size of a job, for wire.Reader.Count.
-const leastJob = 1 + 2 + 1 + 1 + 16 + 8 + 1 + 2 + 3 + 4*8 + 1
+const leastJob = 1 + 2 + 1 + 16 + 8 + 3 + 3 + 4*8 + 1 + 8
 
 func (t *table) encode() []byte {
 	b := wire.AppendUvarint([]byte{tableVersion}, t.last)
@@ -36,7 +36,7 @@ func (j *Job) append(b []byte) []byte {
 	for _, at := range []time.Time{j.Created, j.Started, j.Updated, j.Ended} {
 		b = appendTime(b, at)
 	}
-	return wire.AppendBytes(b, j.Error)
+	return wire.AppendUint64(wire.AppendBytes(b, j.Error), j.request)
 }
 
 // decode takes what encode has made, and nothing else. It aliases b.
@@ -75,7 +75,7 @@ func readJob(r *wire.Reader) Job {
 	j.Unit, j.Note = r.String(MaxUnit), r.String(MaxNote)
 	j.Checkpoint = readBytes(r, MaxCheckpoint)
 	j.Created, j.Started, j.Updated, j.Ended = readTime(r), readTime(r), readTime(r), readTime(r)
-	j.Error = r.String(MaxError)
+	j.Error, j.request = r.String(MaxError), r.Uint64()
 	return j
 }
 

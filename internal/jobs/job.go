@@ -88,4 +88,7 @@ type Job struct {
 	Created, Started, Updated, Ended time.Time
 	// Error is why the job has failed.
 	Error string
+
+	// request tells whether a Start whose outcome was not known has made the job.
+	request uint64
 }

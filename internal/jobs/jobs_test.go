@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -295,5 +296,36 @@ func TestTheTableHasABound(t *testing.T) {
 	}
 	if all, err := n.List(ctx); err != nil || len(all) != MaxFinished {
 		t.Errorf("%d jobs are remembered, %v", len(all), err)
+	}
+}
+
+// BenchmarkJob is a job from its start, by any of three nodes, until it is done and that is known there.
+func BenchmarkJob(b *testing.B) {
+	c := newCluster(b, 3)
+	for i := 0; b.Loop(); i++ {
+		n := c.nodes[i%3]
+		c.until(n, c.steps(n, 0).ID, "done", is(Done))
+	}
+}
+
+func TestNodesThatStartJobsAtOnceMakeEachOnce(t *testing.T) {
+	c := newCluster(t, 3)
+	const each = MaxFinished / 3
+	var starting sync.WaitGroup
+	for _, n := range c.nodes {
+		starting.Go(func() {
+			for range each {
+				if _, err := n.Start(t.Context(), "steps", make([]byte, 8)); err != nil { // no steps
+					t.Error(err)
+				}
+			}
+		})
+	}
+	starting.Wait()
+	for id := uint64(1); id <= 3*each; id++ {
+		c.until(c.nodes[0], id, "done", is(Done))
+	}
+	if all, err := c.nodes[0].List(t.Context()); err != nil || len(all) != 3*each {
+		t.Errorf("%d jobs, %v", len(all), err)
 	}
 }

@@ -3,16 +3,21 @@ package jobs
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/egalcluster/egal/fabric"
 )
 
 // This file is what people and programs ask of the jobs, from any node.
 
-// Start makes a job, which a node that knows the kind will claim. An error that wraps fabric.ErrUnknown says that it may
-// have been made, or may be later.
+// Start makes a job, which a node that knows the kind will claim. An error that wraps fabric.ErrUnknown says that the
+// voters did not answer in time: it may have been made, or may be later.
 func (s *Service) Start(ctx context.Context, kind string, arguments []byte) (Job, error) {
 	if len(arguments) > MaxArguments {
 		return Job{}, fmt.Errorf("jobs: start: arguments of %d bytes: %w: at most %d", len(arguments), ErrFull, MaxArguments)
@@ -21,9 +26,10 @@ func (s *Service) Start(ctx context.Context, kind string, arguments []byte) (Job
 		return Job{}, fmt.Errorf("jobs: start %q: %w", kind, ErrKind)
 	}
 	arguments = slices.Clone(arguments)
+	request := newRequest()
 	var id uint64
 	now, err := s.change(ctx, func(t *table, now time.Time) error {
-		j, err := t.add(kind, arguments, now)
+		j, err := t.add(kind, arguments, request, now)
 		if err == nil {
 			id = j.ID
 		}
@@ -52,22 +58,42 @@ func (s *Service) known(kind string) bool {
 	return false
 }
 
-// change decodes, edits and encodes; edit may be called again with a newer table.
+// newRequest is a number that no other request has.
+func newRequest() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// requestTimeout bounds a request and its repetitions.
+const requestTimeout = 5 * time.Second
+
+// change decodes, edits and encodes. edit is called again with a newer table when others were faster, and when it is not
+// known whether the change was made: what it does twice must be as if done once.
 func (s *Service) change(ctx context.Context, edit func(t *table, now time.Time) error) (*table, error) {
-	now, err := s.followed.Change(ctx, func(value []byte) ([]byte, error) {
-		t, err := decode(value)
-		if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	for {
+		var refused error
+		now, err := s.followed.Change(ctx, func(value []byte) ([]byte, error) {
+			t, err := decode(value)
+			if err != nil {
+				return nil, err
+			}
+			if refused = edit(t, s.config.Now()); refused != nil {
+				return nil, refused
+			}
+			return t.encode(), nil
+		})
+		switch {
+		case err == nil:
+			return decode(now.Value)
+		case refused != nil:
+			return nil, refused // without the words of the register
+		case !errors.Is(err, fabric.ErrUnknown) || ctx.Err() != nil:
 			return nil, err
 		}
-		if err := edit(t, s.config.Now()); err != nil {
-			return nil, err
-		}
-		return t.encode(), nil
-	})
-	if err != nil {
-		return nil, err
 	}
-	return decode(now.Value)
 }
 
 // Pause stops a job so that it can go on later. One that runs is Pausing until its run has stopped.

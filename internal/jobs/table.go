@@ -36,12 +36,16 @@ func (t *table) live() int {
 	return count
 }
 
-func (t *table) add(kind string, arguments []byte, now time.Time) (*Job, error) {
+// add makes a job, unless the request has made it already.
+func (t *table) add(kind string, arguments []byte, request uint64, now time.Time) (*Job, error) {
+	if at := slices.IndexFunc(t.jobs, func(j Job) bool { return j.request == request }); at >= 0 {
+		return &t.jobs[at], nil
+	}
 	if live := t.live(); live >= MaxLive {
 		return nil, fmt.Errorf("%w: %d jobs are not finished", ErrFull, live)
 	}
 	t.last++
-	t.jobs = append(t.jobs, Job{ID: t.last, Kind: kind, Arguments: arguments, State: Pending, Created: now, Updated: now})
+	t.jobs = append(t.jobs, Job{ID: t.last, Kind: kind, Arguments: arguments, State: Pending, Created: now, Updated: now, request: request})
 	return &t.jobs[len(t.jobs)-1], nil
 }
 

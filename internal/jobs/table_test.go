@@ -195,6 +195,20 @@ func TestHowARunEnds(t *testing.T) {
 	}
 }
 
+// What is not known to be done is done again, and is as if done once.
+func TestAStartThatIsRepeatedMakesOneJob(t *testing.T) {
+	table := &table{}
+	for _, request := range []uint64{7, 7, 8, 7} {
+		j, err := table.add("steps", nil, request, at)
+		if err != nil || j.ID != request-6 {
+			t.Errorf("request %d: %+v, %v", request, j, err)
+		}
+	}
+	if len(table.jobs) != 2 {
+		t.Errorf("%d jobs", len(table.jobs))
+	}
+}
+
 // world is a register and nodes with views that differ, stepped from one seed: what claim and report make of any order
 // of reads, writes, cuts and restarts.
 type world struct {
@@ -218,8 +232,8 @@ type modelNode struct {
 func newWorld(seed uint64, blind bool) *world {
 	w := &world{random: rand.New(rand.NewPCG(seed, 0)), blind: blind}
 	t := &table{}
-	for range 3 {
-		_, _ = t.add("steps", nil, at)
+	for request := range uint64(3) {
+		_, _ = t.add("steps", nil, request, at)
 	}
 	w.value = t.encode()
 	for i := range 3 {
@@ -347,5 +361,33 @@ func TestOneNodeIsChosen(t *testing.T) {
 	}
 	if len(owners) != 2 || owners[w.nodes[1].self.ID] < 30 || owners[w.nodes[2].self.ID] < 30 {
 		t.Errorf("uneven: %v", owners)
+	}
+}
+
+// A claim whose outcome its maker learned too late is seen by nobody else: the maker claims again, chosen or not.
+func TestWhoOwnsAJobWithoutARunClaimsIt(t *testing.T) {
+	w := newWorld(1, false)
+	c := gossip.Contents{Cluster: gossip.ClusterID{1}, Own: map[gossip.NodeID]map[string][]byte{}}
+	for _, n := range w.nodes {
+		n.self.Reachable = true
+		c.Members = append(c.Members, n.self)
+		c.Own[n.self.ID] = map[string][]byte{kindsKey: encodeKinds([]string{"steps"})}
+	}
+	view := gossip.NewView(c)
+	for id := range uint64(20) {
+		owner := w.nodes[id%3].self
+		for _, state := range []State{Running, Pausing, Cancelling} {
+			for _, n := range w.nodes {
+				j := &Job{ID: id, Kind: "steps", State: state, Owner: owner.ID, Boot: owner.Boot, Epoch: id}
+				claimant := &claimant{view: view, self: n.self, kinds: map[string]Kind{"steps": {}}, free: 1}
+				if got := claimant.claimable(j); got != (n.self.ID == owner.ID) {
+					t.Errorf("%v of node %d: node %d claims it: %v", state, owner.ID[0], n.self.ID[0], got)
+				}
+				claimant.busy = map[uint64]bool{id: true}
+				if claimant.claimable(j) {
+					t.Errorf("%v runs here, and is claimed", state)
+				}
+			}
+		}
 	}
 }
