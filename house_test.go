@@ -40,7 +40,7 @@ var plan = map[string]room{
 	"internal/wire":      {floor: 0, pure: true},
 	"internal/invariant": {floor: 0, pure: true},
 	"internal/slab":      {floor: 0.5, thirdParty: []string{"golang.org/x/sys"}},
-	"internal/loop":      {floor: 0.5},
+	"internal/loop":      {floor: 0.5, thirdParty: []string{"golang.org/x/sys"}},
 	"internal/certs":     {floor: 0.5},
 	"internal/durable":   {floor: 0.5, thirdParty: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	"internal/sim":       {floor: 0.5, thirdParty: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
@@ -53,7 +53,7 @@ var plan = map[string]room{
 	"fabric": {floor: 2},
 
 	"internal/settings": {floor: 3, thirdParty: []string{"go.yaml.in/yaml/v3"}},
-	"internal/access":   {floor: 3},
+	"internal/access":   {floor: 3, thirdParty: []string{"golang.org/x/crypto"}},
 	"internal/jobs":     {floor: 3},
 
 	"slots/internal/resp":     {floor: 4, pure: true},

@@ -14,7 +14,9 @@ import (
 	"github.com/egalcluster/egal/fabric"
 	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/fabric/transport"
+	"github.com/egalcluster/egal/internal/access"
 	"github.com/egalcluster/egal/internal/durable"
+	"github.com/egalcluster/egal/internal/jobs"
 	"github.com/egalcluster/egal/slots"
 )
 
@@ -25,6 +27,8 @@ const goodbyeTimeout = time.Second
 type Node struct {
 	config Config
 	fabric *fabric.Fabric
+	access *access.Access
+	jobs   *jobs.Service
 	slots  []*slots.Service
 	ended  chan struct{} // closed by Close
 	close  func() error  // once
@@ -57,7 +61,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		n.running.Go(func() { secrets.watch(n.ended, cfg.Logger) }) // ends by Close
 	}
 	n.close = sync.OnceValue(n.stop)
-	n.watching.Go(n.watch) // ends by Close
+	n.access = access.Open(access.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger}) //nolint:contextcheck // what these start ends by Close
+	n.jobs = jobs.Open(jobs.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger})       //nolint:contextcheck // likewise
+	n.watching.Go(n.watch)                                                                   // ends by Close
 	if cfg.runs(StructureSlots) {
 		service, err := startSlots(ctx, cfg, members)
 		if err != nil {
@@ -190,6 +196,8 @@ func (n *Node) stop() error {
 	for _, service := range n.slots {
 		faults = append(faults, service.Close())
 	}
+	n.jobs.Close() // its jobs go on elsewhere
+	n.access.Close()
 	n.watching.Wait()
 	faults = append(faults, n.fabric.Close())
 	n.running.Wait()
@@ -248,6 +256,12 @@ func (n *Node) Config() Config { return n.config }
 
 // Fabric is the cluster as this node sees it.
 func (n *Node) Fabric() *fabric.Fabric { return n.fabric }
+
+// Access are the users and roles of the cluster.
+func (n *Node) Access() *access.Access { return n.access }
+
+// Jobs are the long work of the cluster, which goes on when the node that runs it ends.
+func (n *Node) Jobs() *jobs.Service { return n.jobs }
 
 // Slots are the node's services of the store; none if it does not run here. The slice is the caller's.
 func (n *Node) Slots() []*slots.Service { return append([]*slots.Service(nil), n.slots...) }

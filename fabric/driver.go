@@ -18,6 +18,10 @@ func (h handler) Datagram(from netip.AddrPort, b []byte) { h.packet(from, b) }
 func (h handler) Frame(from netip.AddrPort, b []byte) { h.packet(from, b) }
 
 func (h handler) packet(from netip.AddrPort, b []byte) {
+	if len(b) > 0 && b[0] == registersTag {
+		h.fabric.registers.packet(b)
+		return
+	}
 	packet, err := gossip.Decode(b)
 	if err != nil {
 		h.fabric.counters.undecodable.Add(1)

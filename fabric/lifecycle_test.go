@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/egalcluster/egal/fabric/gossip"
+	"github.com/egalcluster/egal/fabric/quorum"
 	"github.com/egalcluster/egal/fabric/transport"
 	"github.com/egalcluster/egal/internal/durable"
 )
@@ -192,7 +193,14 @@ func TestAFounderFoundsOnce(t *testing.T) {
 		must(t, err)
 		random, err := newRandom(1, 1)
 		must(t, err)
-		must(t, h.begin(time.Now(), random))
+		h.name(random)
+		votes, _, err := durable.OpenLog(disk, disk.PathJoin("data", fabricDir, votesFile), maxVotesBytes)
+		must(t, err)
+		core, err := quorum.New(quorum.Config{ID: h.identity.node, Boot: 1, Fresh: true}, nil, time.Now())
+		must(t, err)
+		must(t, votes.Append(quorum.Records(core.Ready().Save)...))
+		must(t, votes.Close())
+		must(t, h.begin(time.Now()))
 		cluster := gossip.ClusterID{9}
 		must(t, h.setFounding(cluster))
 		must(t, h.lock.Close())

@@ -76,7 +76,7 @@ var changing = []struct {
 	{regexp.MustCompile(`"(incarnation|process)": \d+`), `"$1": 1`},
 	{regexp.MustCompile(`"stamp": "[\d.]+"`), `"stamp": "<milliseconds>.<counter>"`},
 	{regexp.MustCompile(`"since": "[^"]+"`), `"since": "<time>"`},
-	{regexp.MustCompile(`"written": "[^"]+"`), `"written": "<time>"`},
+	{regexp.MustCompile(`"(written|created|started|updated|ended)": "[^"]+"`), `"$1": "<time>"`},
 	{regexp.MustCompile(`"(version|go|platform|time|revision)": "[^"]*"`), `"$1": "<$1>"`},
 	{regexp.MustCompile(`"modified": (true|false)`), `"modified": false`},
 	{regexp.MustCompile(`("(?:fabric|slots)\.[a-z_.]+"): \d+`), `$1: 0`},
@@ -106,13 +106,15 @@ func golden(t *testing.T, path, got string) {
 }
 
 func TestEveryRouteAnswersAsItsGoldenFile(t *testing.T) {
-	h := Handler(node(t), Options{Settings: running(t), Stop: func() { t.Error("a dry run ends the process") }})
+	n := node(t)
+	stubborn(t, n)
+	h := Handler(n, Options{Settings: running(t), Stop: func() { t.Error("a dry run ends the process") }})
 	if answer := ask(t, h, "PUT", "/api/v1/kv/X", `{"value": "1"}`); answer.Code != http.StatusOK {
 		t.Fatal(answer.Body)
 	}
 	for _, route := range Routes() {
 		t.Run(route.Method+" "+route.Path, func(t *testing.T) {
-			answer := ask(t, h, route.Method, strings.NewReplacer("{key...}", "X", "{member}", "node-1").Replace(route.Path), route.Body)
+			answer := ask(t, h, route.Method, strings.NewReplacer("{key...}", "X", "{member}", "node-1", "{id}", "1").Replace(route.Path), route.Body)
 			if answer.Code != http.StatusOK || answer.Header().Get("Content-Type") != "application/json" {
 				t.Errorf("status %d, %v", answer.Code, answer.Header())
 			}
