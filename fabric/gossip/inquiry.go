@@ -89,6 +89,7 @@ func (c *Core) inquire() {
 			continue
 		}
 		q.ask, q.asked = false, c.now
+		c.metrics.Inquiries++
 		about := &question{view: q.want.agreed, generation: aboutAgreed}
 		if q == &c.losses.inquiry {
 			about.generation, about.version = aboutLosses, q.want.lost
@@ -115,6 +116,9 @@ func (c *Core) inquired(w *walk, total result) {
 		if _, yes := slices.BinarySearchFunc(said, id, NodeID.Compare); !yes {
 			q.missing = append(q.missing, id)
 		}
+	}
+	if len(q.missing) > 0 {
+		c.metrics.Denied++
 	}
 	now := proof{agreed: q.want.agreed, lost: q.want.lost, set: setOf(required)}
 	switch {

@@ -123,12 +123,19 @@ func (l *lives) proven(n *simNode, before, v *View) {
 	}
 }
 
-// atEnd: whoever was removed anywhere is nowhere shown.
+// atEnd: whoever was removed anywhere is nowhere shown; unless an operator has removed it, and whom he asked has lost
+// its disk before anybody else heard of it.
 func (l *lives) atEnd() {
+	running := map[process]bool{}
+	for _, n := range l.cluster.running() {
+		running[process{n.addr, n.core.cfg.Boot}] = true
+	}
 	last := map[NodeID]uint64{}
-	for _, removed := range l.removed {
+	for at, removed := range l.removed {
 		for id, generation := range removed {
-			last[id] = max(last[id], generation)
+			if running[at] || !l.cluster.operated {
+				last[id] = max(last[id], generation)
+			}
 		}
 	}
 	for _, n := range l.cluster.running() {
