@@ -40,7 +40,7 @@ var plan = map[string]room{
 	"internal/wire":      {floor: 0, pure: true},
 	"internal/invariant": {floor: 0, pure: true},
 	"internal/slab":      {floor: 0.5, thirdParty: []string{"golang.org/x/sys"}},
-	"internal/loop":      {floor: 0.5},
+	"internal/loop":      {floor: 0.5, thirdParty: []string{"golang.org/x/sys"}},
 	"internal/durable":   {floor: 0.5, thirdParty: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	"internal/sim":       {floor: 0.5, thirdParty: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 

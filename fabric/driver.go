@@ -18,6 +18,10 @@ func (h handler) Datagram(from netip.AddrPort, b []byte) { h.packet(from, b) }
 func (h handler) Frame(from netip.AddrPort, b []byte) { h.packet(from, b) }
 
 func (h handler) packet(from netip.AddrPort, b []byte) {
+	if len(b) > 0 && b[0] == registersTag {
+		h.fabric.registers.packet(b)
+		return
+	}
 	packet, err := gossip.Decode(b)
 	if err != nil {
 		h.fabric.counters.undecodable.Add(1)
@@ -62,11 +66,16 @@ func (f *Fabric) notify(event gossip.Event) {
 	case gossip.Refused:
 		f.refusal = e.Err
 	case gossip.Superseded:
-		f.fail.Do(func() {
-			f.failure = ErrSuperseded
-			close(f.failed)
-		})
+		f.breakDown(ErrSuperseded)
 	}
+}
+
+// breakDown makes the node stop, and says why.
+func (f *Fabric) breakDown(why error) {
+	f.fail.Do(func() {
+		f.failure = why
+		close(f.failed)
+	})
 }
 
 // Metrics counts what the fabric did since Start.

@@ -16,7 +16,7 @@ import (
 )
 
 // ErrSuperseded says that a later process with this node's identity is in the cluster.
-var ErrSuperseded = errors.New("fabric: another process runs with this node's identity")
+var ErrSuperseded = errors.New("fabric: another process runs with this node's identity\nhint: a copied data directory; start the copy with an empty one")
 
 // Fabric is one node's handle on the running cluster. All methods are safe from any goroutine.
 type Fabric struct {
@@ -25,6 +25,8 @@ type Fabric struct {
 	transport transport.Transport
 	core      *gossip.Core // owned by the loop's goroutine
 	loop      *loop.Loop[gossip.Peer, gossip.Message, gossip.Event]
+	registers *Registers
+	bootNow   func() time.Time // counts the time in which the machine is suspended
 	logger    *slog.Logger
 
 	published atomic.Pointer[published]
@@ -67,8 +69,9 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 	if err := errors.Join(config.Validate(), ctx.Err()); err != nil {
 		return nil, err
 	}
+	bootNow := config.Now
 	if config.Now == nil {
-		config.Now = time.Now
+		config.Now, bootNow = time.Now, loop.BootTime
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -77,8 +80,11 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Fabric{config: config, home: h, transport: config.Transport, logger: config.Logger, failed: make(chan struct{})}
+	f := &Fabric{config: config, home: h, transport: config.Transport, bootNow: bootNow, logger: config.Logger, failed: make(chan struct{})}
 	if err := f.begin(); err != nil { //nolint:contextcheck // what it starts outlives Start
+		if f.registers != nil {
+			err = errors.Join(err, f.registers.votes.Close())
+		}
 		return nil, errors.Join(err, h.lock.Close())
 	}
 	return f, nil
@@ -96,7 +102,12 @@ func (f *Fabric) begin() error {
 	if alone && f.home.identity.cluster.IsZero() {
 		f.home.identity.cluster = newClusterID(random)
 	}
-	if err := f.home.begin(now, random); err != nil {
+	boot := gossip.BootID(max(random.Uint64(), 1))
+	f.home.name(random)
+	if f.registers, err = f.openRegisters(boot, random.Uint64()); err != nil { // before the identity: see there
+		return err
+	}
+	if err := f.home.begin(now); err != nil {
 		return err
 	}
 	snapshot, err := f.startingState()
@@ -105,7 +116,7 @@ func (f *Fabric) begin() error {
 	}
 	gossiping := f.config.Gossip
 	gossiping.ID, gossiping.Generation = f.home.identity.node, f.home.identity.generation
-	gossiping.Boot = gossip.BootID(max(random.Uint64(), 1))
+	gossiping.Boot = boot
 	gossiping.Seed = random.Uint64()
 	gossiping.Addr = f.Addr()
 	gossiping.Name, gossiping.Location, gossiping.Roles = f.config.Name, f.config.Location, f.config.Roles
@@ -120,13 +131,15 @@ func (f *Fabric) begin() error {
 	f.loop = loop.Start(f.core, loop.Config[gossip.Peer, gossip.Message, gossip.Event]{
 		Now: f.config.Now, Send: f.send, Notify: f.notify,
 	})
+	f.registers.start()
 	f.transport.Start(handler{f})
 	background, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	cluster := f.home.identity.cluster
-	f.running.Go(func() { f.settle(background, alone, cluster, random) }) // these three end by Close
+	f.running.Go(func() { f.settle(background, alone, cluster, random) }) // these end by Close
 	f.running.Go(func() { f.observe(background, initial) })
 	f.running.Go(func() { f.persist(background) })
+	f.running.Go(func() { f.keepRoot(background) })
 	return nil
 }
 
@@ -149,6 +162,9 @@ func (f *Fabric) ID() gossip.NodeID { return f.home.identity.node }
 
 // Fresh reports whether this start has made the identity: the node was no member of anything before.
 func (f *Fabric) Fresh() bool { return f.home.fresh }
+
+// Registers are the cluster's quorum registers.
+func (f *Fabric) Registers() *Registers { return f.registers }
 
 // Addr is where other nodes reach this one.
 func (f *Fabric) Addr() netip.AddrPort { return f.config.Transport.Addr() }
@@ -246,6 +262,7 @@ func (f *Fabric) Close() error {
 		f.stop()
 		err := f.transport.Close()
 		_ = f.loop.Inspect(context.Background(), func() { f.remember() }) // after a failure there is nothing to remember
+		err = errors.Join(err, f.registers.close())
 		f.loop.Close()
 		f.running.Wait()
 		f.closeErr = errors.Join(err, f.saveView(f.View()), f.home.lock.Close())

@@ -192,12 +192,16 @@ func (h *home) readSnapshot() error {
 	return nil
 }
 
-// begin makes what is missing of the identity and raises the generation, durably.
-func (h *home) begin(now time.Time, random *mathrand.Rand) error {
+// name makes the node's id if it has none. It is durable from begin on.
+func (h *home) name(random *mathrand.Rand) {
 	if h.fresh {
 		binary.LittleEndian.PutUint64(h.identity.node[:8], random.Uint64())
 		binary.LittleEndian.PutUint64(h.identity.node[8:], random.Uint64())
 	}
+}
+
+// begin raises the generation, and makes the identity durable.
+func (h *home) begin(now time.Time) error {
 	h.identity.generation = max(uint64(max(now.Unix(), 1)), h.identity.generation+1)
 	var err error
 	if h.identity.directory, err = h.place(); err != nil {

@@ -94,7 +94,8 @@ func TestTheGenerationNeverDecreases(t *testing.T) {
 	for _, unix := range []int64{1_700_000_000, 1_700_000_000, 1_000, -5, 1_800_000_000} {
 		h, err := openHome(disk, "data")
 		must(t, err)
-		must(t, h.begin(time.Unix(unix, 0), random))
+		h.name(random)
+		must(t, h.begin(time.Unix(unix, 0)))
 		if got := h.identity.generation; got <= last || got < uint64(max(unix, 0)) {
 			t.Fatalf("at %d: generation %d after %d", unix, got, last)
 		}

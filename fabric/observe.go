@@ -18,8 +18,7 @@ func (f *Fabric) observe(ctx context.Context, before *gossip.View) {
 		case <-ctx.Done():
 			return
 		case <-f.failed:
-			f.logger.Error("another process runs with this node's identity, this one must stop",
-				"event", "fabric_superseded", "hint", "a copied data directory: start the copy with an empty one")
+			f.logger.Error("this node must stop", "event", "fabric_failed", "error", f.failure)
 			<-ctx.Done()
 			return
 		case <-changed:
