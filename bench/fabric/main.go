@@ -23,7 +23,7 @@ func main() {
 	ctx := context.Background()
 	err := errors.Join(crowd(ctx, table, *nodes), decisions(ctx, table, *changes), kills(ctx, table, *tries))
 	if err == nil {
-		table.Note("Kills: five processes of `egal start` on 127.0.0.1, SIGKILL until each of the others says so on its admin socket, asked without a pause. "+
+		table.Note("Kills: five processes of `egal start` on 127.0.0.1, SIGKILL until each of the others says so on its admin socket, asked without a pause. " +
 			"Nodes: fabrics of one process over UDP and TCP on 127.0.0.1, closed without a goodbye. Changes: three voters, each with a log on this machine's disk, one change after the other.")
 		err = table.Close()
 	}
