@@ -21,6 +21,11 @@
 // the top of founding.go). [Fabric.Close] is an abrupt stop, as if the process had died; [Fabric.Leave] before it is
 // the goodbye. A node that was in a cluster never founds and never enters another one.
 //
+// # Registers
+//
+// [Fabric.Registers] are values that a majority of voters decides (fabric/quorum). [Registers.Follow] keeps the newest
+// content of one at hand; docs/decisions/0036 says how.
+//
 // # Concurrency
 //
 // All methods are safe from any goroutine. [Fabric.View] costs one atomic load. A view is immutable; [Fabric.Changed]
@@ -30,7 +35,7 @@
 // # Events in the log
 //
 // fabric_founded, fabric_joined, fabric_join_refused, fabric_superseded, fabric_snapshot_failed, seed_unresolved,
-// member_up, member_restarted, member_unreachable, member_reachable, member_left.
+// member_up, member_restarted, member_unreachable, member_reachable, member_left, register_unreachable, register_reachable.
 //
 // # Limits
 //

@@ -16,7 +16,8 @@
 // # Who runs a job
 //
 // A job is claimed when it is pending, or when its owner is gone: not a member, not reachable in the view of the one who
-// claims, or started anew. Among the members that are up, reachable and know the kind, the highest hash of job, epoch and
+// claims, or started anew; or when a process owns it and does not run it, since it learned too late that its claim was
+// made: that process claims it again. Among the members that are up, reachable and know the kind, the highest hash of job, epoch and
 // node claims it (rendezvous), so that not all try at once; views may differ, and then the register lets one win. A node
 // runs at most [Config.MaxRunning] jobs; others wait for it.
 //
