@@ -22,6 +22,11 @@
 // the top of founding.go). [Fabric.Close] is an abrupt stop, as if the process had died; [Fabric.Leave] before it takes
 // the node out of the cluster. [Fabric.Down] and [Fabric.Forget] are for operators, [Fabric.Condition] says what is wrong. A node that was in a cluster never founds and never enters another one.
 //
+// # Registers
+//
+// [Fabric.Registers] are values that a majority of voters decides (fabric/quorum). [Registers.Follow] keeps the newest
+// content of one at hand; docs/decisions/0036 says how.
+//
 // # Concurrency
 //
 // All methods are safe from any goroutine. [Fabric.View] costs one atomic load. A view is immutable; [Fabric.Changed]
@@ -30,10 +35,15 @@
 //
 // # Events in the log
 //
+<<<<<<< HEAD
 // fabric_founded, fabric_not_founded, fabric_waiting, fabric_joined, fabric_join_refused, fabric_left, fabric_downed,
 // fabric_outvoted, fabric_leader_refused, fabric_policy_ignored, fabric_superseded, fabric_forgotten, fabric_incompatible,
 // fabric_snapshot_failed, seed_unresolved, member_up, member_restarted, member_unreachable, member_reachable, member_down,
 // member_leaving, member_left, fabric_isolated, fabric_connected.
+=======
+// fabric_founded, fabric_joined, fabric_join_refused, fabric_superseded, fabric_snapshot_failed, seed_unresolved,
+// member_up, member_restarted, member_unreachable, member_reachable, member_left, register_unreachable, register_reachable.
+>>>>>>> jobs
 //
 // # Limits
 //

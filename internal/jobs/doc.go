@@ -17,8 +17,9 @@
 //
 // A job is claimed when it is pending, or when its owner is gone: not a member, not reachable in the view of the one who
 // claims, or started anew. Among the members that are up, reachable and know the kind, the highest hash of job, epoch and
-// node claims it (rendezvous), so that not all try at once; views may differ, and then the register lets one win. A node
-// runs at most [Config.MaxRunning] jobs; others wait for it.
+// node claims it (rendezvous), so that not all try at once; views may differ, and then the register lets one win. A process
+// that owns a job without running it, because it learned too late that its claim was made, claims it again. A node runs at
+// most [Config.MaxRunning] jobs; others wait for it.
 //
 // Every claim raises the job's Epoch. A run whose epoch is no longer the job's can write nothing: its next report gives
 // [ErrLost], its context ends. One that is cut off from the voters for [IsolatedIntervals] is told so, too. Between the
