@@ -35,15 +35,11 @@
 //
 // # Events in the log
 //
-<<<<<<< HEAD
 // fabric_founded, fabric_not_founded, fabric_waiting, fabric_joined, fabric_join_refused, fabric_left, fabric_downed,
 // fabric_outvoted, fabric_leader_refused, fabric_policy_ignored, fabric_superseded, fabric_forgotten, fabric_incompatible,
 // fabric_snapshot_failed, seed_unresolved, member_up, member_restarted, member_unreachable, member_reachable, member_down,
-// member_leaving, member_left, fabric_isolated, fabric_connected.
-=======
-// fabric_founded, fabric_joined, fabric_join_refused, fabric_superseded, fabric_snapshot_failed, seed_unresolved,
-// member_up, member_restarted, member_unreachable, member_reachable, member_left, register_unreachable, register_reachable.
->>>>>>> jobs
+// member_leaving, member_left, fabric_isolated, fabric_connected, root_voters, root_failed, register_unreachable,
+// register_reachable.
 //
 // # Limits
 //
