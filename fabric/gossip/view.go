@@ -149,7 +149,7 @@ func newRoster(owners table[NodeID, *owner], shared table[sharedKey, *shared], r
 
 // again is the same member list when others are reachable.
 func (r *roster) again(owners table[NodeID, *owner], reaches func(*Member) bool) *roster {
-	next := &roster{members: slices.Clone(r.members), points: r.points, ring: r.ring, leader: -1, hash: r.hash}
+	next := &roster{members: slices.Clone(r.members), points: r.points, ring: r.ring, leader: -1, hash: r.hash, agreed: r.agreed}
 	next.judge(owners, reaches)
 	return next
 }
