@@ -71,6 +71,8 @@ func (f *Fabric) notify(event gossip.Event) {
 		f.founding.answered(e.From, e.Reason, f.config.Now())
 	case gossip.Refused:
 		f.refusal = e.Err
+	case gossip.Gathered:
+		f.gathered(e)
 	case gossip.Superseded:
 		f.mustStop(ErrSuperseded)
 	default:

@@ -29,20 +29,21 @@ type Fabric struct {
 	bootNow   func() time.Time // counts the time in which the machine is suspended
 	logger    *slog.Logger
 
-	published atomic.Pointer[published]
-	founding  *founding
-	stop      context.CancelFunc // ends the background goroutines
-	running   sync.WaitGroup
-	closing   sync.Once
-	closeErr  error
-	failed    chan struct{}
-	fail      sync.Once
-	failure   error         // set before failed is closed
-	ended     chan struct{} // closed by Close
-	left      chan struct{} // closed when the node is out of the cluster
-	leaving   sync.Once
-	notices   chan gossip.Event // for observe; more than fit are not logged
-	condition condition
+	published  atomic.Pointer[published]
+	founding   *founding
+	stop       context.CancelFunc // ends the background goroutines
+	running    sync.WaitGroup
+	closing    sync.Once
+	closeErr   error
+	failed     chan struct{}
+	fail       sync.Once
+	failure    error         // set before failed is closed
+	ended      chan struct{} // closed by Close
+	left       chan struct{} // closed when the node is out of the cluster
+	leaving    sync.Once
+	notices    chan gossip.Event // for observe; more than fit are not logged
+	condition  condition
+	gatherings gatherings
 
 	encoded  []byte           // scratch of send, owned by the loop's goroutine
 	entered  gossip.ClusterID // what the transport knows of our cluster; as encoded

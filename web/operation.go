@@ -1,14 +1,16 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/egalcluster/egal"
+	"github.com/egalcluster/egal/fabric/gossip"
 )
 
 // Plan is the document of an operation on a node: what it would do, and whether it has been done.
@@ -52,7 +54,7 @@ type operation interface {
 }
 
 // operations are all verbs.
-func operations() []operation { return []operation{leave{}} }
+func operations() []operation { return []operation{leave{}, down{}, forget{}} }
 
 // operationRoutes are the rows of the API for operations.
 func operationRoutes() []Route {
@@ -92,7 +94,7 @@ func (a api) operate(o operation, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := o.run(r.Context(), a.n, m); err != nil {
-		answerFault(w, http.StatusInternalServerError, err.Error(), "egal status shows what has become of it")
+		answerFailure(w, err)
 		return
 	}
 	plan.Done = true
@@ -101,6 +103,16 @@ func (a api) operate(o operation, w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush() // so that the end of the process does not cut off the answer
 		a.options.Stop()
 	}
+}
+
+// answerFailure says why an operation was not carried out although its plan was not refused.
+func answerFailure(w http.ResponseWriter, err error) {
+	text, hint, _ := strings.Cut(err.Error(), "\nhint: ")
+	status := http.StatusInternalServerError
+	if errors.Is(err, gossip.ErrReachable) || errors.Is(err, gossip.ErrUnknownMember) { // since the plan was made
+		status = http.StatusConflict
+	}
+	answerFault(w, status, text, cmp.Or(hint, "egal status shows what has become of it"))
 }
 
 // readOrder takes one Order.
@@ -118,53 +130,4 @@ func readOrder(body io.Reader) (Order, error) {
 		return order, errors.New("more than one document")
 	}
 	return order, nil
-}
-
-// leave takes the asked node out of the cluster for good.
-type leave struct{}
-
-func (leave) route() (string, Route) {
-	return "leave", Route{
-		Doc: "Takes this node out of the cluster: it says goodbye, the others take it out at once, and its process ends. With `dry_run` the answer is the plan. " +
-			"It is refused (409) where `node` is another one, and where keys would be lost that no other node has, unless `lose_keys` agrees.",
-		Body: `{"node": "node-1", "dry_run": true}`, Answer: "node-leave",
-	}
-}
-
-func (leave) ends() bool { return true }
-
-func (leave) run(ctx context.Context, n *egal.Node, _ Member) error { return n.Fabric().Leave(ctx) }
-
-func (leave) plan(n *egal.Node, m Member, order Order) Plan {
-	plan := Plan{Steps: []string{}, Slots: m.Slots}
-	if !m.Self {
-		plan.Refused, plan.Hint = m.Name+" is not the node that was asked", "ask it itself: --data or --addr of "+m.Name
-		return plan
-	}
-	for _, service := range n.Slots() {
-		plan.Keys += service.Metrics().Keys
-	}
-	others := 0
-	for _, other := range membersOf(n) {
-		if other.Reachable && !other.Self {
-			others++
-		}
-	}
-	if others > 0 {
-		plan.Steps = append(plan.Steps, fmt.Sprintf("%s says goodbye: the others (%d) take it out of the cluster at once", m.Name, others))
-	} else {
-		plan.Steps = append(plan.Steps, m.Name+" is the only member that can be reached: nobody takes over")
-	}
-	if others > 0 && plan.Slots > 0 {
-		plan.Steps = append(plan.Steps, fmt.Sprintf("its %d slots go to the others, empty", plan.Slots))
-	}
-	if plan.Keys > 0 {
-		plan.Steps = append(plan.Steps, fmt.Sprintf("lost, since no other node has them: %s", count(int(plan.Keys), "key")))
-		if !order.LoseKeys {
-			plan.Refused = fmt.Sprintf("%s holds %s that no other node has", m.Name, count(int(plan.Keys), "key"))
-			plan.Hint = "copy them elsewhere first, or agree to lose them: --lose-keys"
-		}
-	}
-	plan.Steps = append(plan.Steps, "its process ends with exit code 0; started again on its data directory, it joins again")
-	return plan
 }

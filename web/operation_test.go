@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -101,6 +102,72 @@ func TestANodeLeaves(t *testing.T) {
 		t.Errorf("%d %+v, stopped %d times", status, plan, stopped)
 	}
 	await(t, first, func(v *gossip.View) bool { return len(v.Members()) == 1 })
+}
+
+func TestAMemberIsDisposedOfOnlyWhereItDoesNotAnswer(t *testing.T) {
+	first, second := pair(t)
+	h := Handler(first, Options{})
+	order := func(verb, body string) (int, string) {
+		t.Helper()
+		answer := ask(t, h, "POST", "/api/v1/node/"+verb, body)
+		return answer.Code, answer.Body.String()
+	}
+	agreed := func() (document Agreement) {
+		t.Helper()
+		if err := json.Unmarshal(ask(t, h, "GET", "/api/v1/agreement", "").Body.Bytes(), &document); err != nil {
+			t.Fatal(err)
+		}
+		return document
+	}
+	for _, verb := range []string{"down", "forget"} {
+		if status, text := order(verb, `{"node": "node-2", "lose_keys": true}`); status != http.StatusConflict || !strings.Contains(text, "node-2 can be reached") {
+			t.Errorf("%s of a member that answers: %d %s", verb, status, text)
+		}
+		if status, text := order(verb, `{"node": "node-1", "lose_keys": true}`); status != http.StatusConflict || !strings.Contains(text, "the node that was asked") {
+			t.Errorf("%s of the asked node: %d %s", verb, status, text)
+		}
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, first, func(v *gossip.View) bool { return up(v) == 1 })
+	if a := agreed(); !a.Agreed || a.Reached != 1 || a.Same != 1 || len(a.Others) != 0 {
+		t.Errorf("who is unreachable is not asked: %+v", a)
+	}
+	if status, text := order("down", `{"node": "node-2", "dry_run": true}`); status != http.StatusOK || !strings.Contains(text, "make sure that it is not the one that is cut off") {
+		t.Errorf("%d %s", status, text)
+	}
+	if status, text := order("down", `{"node": "node-2"}`); status != http.StatusOK || !strings.Contains(text, `"done": true`) {
+		t.Errorf("%d %s", status, text)
+	}
+	if m, _ := first.Fabric().View().Member(second.Fabric().ID()); m.Status != gossip.StatusDown {
+		t.Errorf("%+v", m)
+	}
+	if status, text := order("forget", `{"node": "node-2", "lose_keys": true}`); status != http.StatusOK || !strings.Contains(text, `"done": true`) {
+		t.Errorf("%d %s", status, text)
+	}
+	if members := first.Fabric().View().Members(); len(members) != 1 {
+		t.Errorf("%+v", members)
+	}
+}
+
+func TestWhyAnOperationFailed(t *testing.T) {
+	for _, test := range []struct {
+		err    error
+		status int
+		hint   string
+	}{
+		{fmt.Errorf("egal: down: %w\nhint: leave", gossip.ErrReachable), http.StatusConflict, "leave"},
+		{gossip.ErrUnknownMember, http.StatusConflict, "egal status shows what has become of it"},
+		{gossip.ErrClock, http.StatusInternalServerError, "egal status shows what has become of it"},
+	} {
+		answer := httptest.NewRecorder()
+		answerFailure(answer, test.err)
+		var fault Fault
+		if err := json.Unmarshal(answer.Body.Bytes(), &fault); err != nil || answer.Code != test.status || fault.Hint != test.hint || strings.Contains(fault.Error, "hint") {
+			t.Errorf("%v: %d %+v", test.err, answer.Code, fault)
+		}
+	}
 }
 
 func TestANodeWithKeysLeavesOnlyWhereTheyMayBeLost(t *testing.T) {

@@ -25,6 +25,7 @@ func Routes() []Route {
 		{Method: "GET", Path: "/api/v1/status", Doc: "The cluster as this node sees it, with a verdict: healthy, starting or degraded.", Answer: "status", handle: api.status},
 		{Method: "GET", Path: "/api/v1/members", Doc: "The members, sorted by name.", Answer: "members", handle: api.members},
 		{Method: "GET", Path: "/api/v1/members/{member}", Doc: "One member, by its name, an address or the beginning of its id, with what is wrong with it.", Answer: "member", handle: api.member},
+		{Method: "GET", Path: "/api/v1/agreement", Doc: "Whether all members that this node reaches have the same list of members. They are asked now, which takes at most two seconds.", Answer: "agreement", handle: api.agreement},
 		{Method: "GET", Path: "/api/v1/node", Doc: "This node: its id, addresses, the conditions of being ready, and counters.", Answer: "node", handle: api.node},
 		{Method: "GET", Path: "/api/v1/slots", Doc: "Who serves which hash slots.", Answer: "slots", handle: api.slots},
 		{Method: "GET", Path: "/api/v1/kv", Doc: "The keys of the shared map that begin with `?prefix=`, at most 1,000.", Answer: "kv", handle: api.keys},

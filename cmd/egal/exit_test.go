@@ -37,6 +37,8 @@ func TestEveryExitCode(t *testing.T) {
 		{exitDenied, "status --addr " + denied, "error: " + denied + ": not you\nhint: ask somebody else\n"},
 		{exitDenied, "config set name x --addr " + denied, "not you"},
 		{exitDenied, "node leave x --yes --addr " + denied, "not you"},
+		{exitDenied, "node forget x --yes --addr " + denied, "not you"},
+		{exitUnreachable, "node down x --yes --data nowhere", "nobody listens"},
 		{exitDegraded, "status --data " + waiting, ""},
 		{exitTimeout, "status --wait --timeout 1ms --data " + waiting, "not healthy after 1ms"},
 	}
@@ -74,7 +76,9 @@ func TestEveryCommandHasExamplesAndListsTheExitCodes(t *testing.T) {
 	}
 	walk(newRoot(&world{}))
 	golden(t, goldenFile("help.txt"), egalRun(t, "--help").out)
-	golden(t, goldenFile("node-leave-help.txt"), egalRun(t, "node", "leave", "--help").out)
+	for _, verb := range []string{"leave", "down", "forget"} {
+		golden(t, goldenFile("node-"+verb+"-help.txt"), egalRun(t, "node", verb, "--help").out)
+	}
 }
 
 func TestAnInterruptedRequestIsNoFailure(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 func nodeCommand(w *world) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use: "node", Short: "Look at members of the cluster, and take one out",
-		Example: "  egal node ls\n  egal node status node-2\n  egal node leave node-2 --dry-run",
+		Example: "  egal node ls\n  egal node status node-2\n  egal node leave node-2 --dry-run\n  egal node forget node-3 --dry-run",
 	})
 	cmd.AddCommand(nodeListCommand(w), nodeStatusCommand(w))
 	for _, o := range operations() {

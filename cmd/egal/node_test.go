@@ -13,6 +13,27 @@ import (
 	"github.com/egalcluster/egal/web"
 )
 
+// startThree starts three members of one cluster, one, two and three, and returns their data directories.
+func startThree(t *testing.T) (data []string, nodes []*background) {
+	t.Helper()
+	seed := "127.0.0.1:" + freePorts(t, 1)[0]
+	for i, name := range []string{"one", "two", "three"} {
+		args := []string{"--name", name, "--join", seed, "--initial-members", "3"}
+		if i == 0 {
+			args = append(args, "--fabric-listen", seed)
+		}
+		data = append(data, t.TempDir())
+		nodes = append(nodes, startNode(t, data[i], args...))
+	}
+	for i, b := range nodes {
+		serving(t, b)
+		if got := egalRun(t, "status", "--data", data[i], "--wait"); got.code != exitOK {
+			t.Fatalf("%+v", got)
+		}
+	}
+	return data, nodes
+}
+
 // startPair starts two members of one cluster and returns their data directories.
 func startPair(t *testing.T) (one, two string, second *background) {
 	t.Helper()
@@ -229,6 +250,80 @@ func TestANodeThatLeavesEndsWithZeroAndJoinsAgain(t *testing.T) {
 	awaitStatus(t, one, "healthy: 2 members up, all 16384 slots served")
 }
 
+func TestAMemberThatDoesNotAnswerIsTakenForDownAndForgotten(t *testing.T) {
+	data, nodes := startThree(t)
+	ask := func(verb string, args ...string) result {
+		t.Helper()
+		return egalRun(t, append([]string{"node", verb, "three", "--data", data[0]}, args...)...)
+	}
+	for _, verb := range []string{"down", "forget"} {
+		if got := ask(verb, "--yes"); got.code != exitFailed || got.err != "error: three can be reached\nhint: a member that answers leaves by itself: egal node leave three\n" {
+			t.Errorf("%s of a member that answers: %+v", verb, got)
+		}
+		if got := egalRun(t, "node", verb, "one", "--data", data[0], "--yes"); got.code != exitFailed || got.err != "error: one is the node that was asked: it answers\nhint: to take it out: egal node leave one\n" {
+			t.Errorf("%s of the asked node: %+v", verb, got)
+		}
+	}
+	nodes[2].stop()
+	nodes[2].wait(t)
+	slots := strings.TrimSpace(egalRun(t, "node", "ls", "--data", data[0], "-o", `go-template={{range .members}}{{if eq .name "three"}}{{.slots}}{{end}}{{end}}`).out)
+	awaitStatus(t, data[0], "degraded: three unreachable, 2 members up, "+slots+" of 16384 slots not served")
+	if got := ask("down"); got.code != exitUsage || !strings.HasPrefix(got.err, "error: nobody to ask: the input is no terminal\n") {
+		t.Errorf("without a terminal: %+v", got)
+	}
+	plan := func(got result) string { return settled(strings.ReplaceAll(got.out, slots, "5461")) } // or one more
+	golden(t, goldenFile("node-down.json"), plan(ask("down", "--dry-run", "-o", "json")))
+	if got := ask("down", "--yes", "--wait"); got.code != exitOK || got.out != "three: down done\n" {
+		t.Errorf("%+v", got)
+	}
+	for _, d := range data[:2] { // both know
+		if got := egalRun(t, "node", "status", "three", "--data", d); got.code != exitDegraded || !strings.Contains(got.out, "STATE      ○ down\n") {
+			t.Errorf("%+v", got)
+		}
+	}
+	if got := ask("down", "--yes"); got.code != exitFailed || got.err != "error: three is down already\nhint: to take it out for good: egal node forget three\n" {
+		t.Errorf("once more: %+v", got)
+	}
+	if got := ask("forget", "--yes"); got.code != exitFailed || got.err != "error: three owns "+slots+" slots, whose keys no other node has\nhint: start it again with its own --data, or agree to lose them: --lose-keys\n" {
+		t.Errorf("%+v", got)
+	}
+	golden(t, goldenFile("node-forget.json"), plan(ask("forget", "--dry-run", "--lose-keys", "-o", "json")))
+	if got := ask("forget", "--lose-keys", "--yes", "--wait"); got.code != exitOK || got.out != "three: forget done\n" {
+		t.Errorf("%+v", got)
+	}
+	for _, d := range data[:2] {
+		if got := egalRun(t, "node", "ls", "--data", d, "-o", "name"); got.out != "one\ntwo\n" {
+			t.Errorf("%+v", got)
+		}
+	}
+	if got := ask("forget", "--yes"); got.code != exitFailed || !strings.Contains(got.err, `no member "three"`) {
+		t.Errorf("once more: %+v", got)
+	}
+	again := startNode(t, data[2], "--name", "three", "--join", egalRun(t, "node", "ls", "--data", data[0], "-o", `go-template={{range .members}}{{if .self}}{{.fabric}}{{end}}{{end}}`).out)
+	serving(t, again)
+	awaitStatus(t, data[0], "healthy: 3 members up, all 16384 slots served")
+}
+
+func TestLeavingWaitsUntilAnotherNodeAndAllThatItReachesAgree(t *testing.T) {
+	data, nodes := startThree(t)
+	api := nodes[0].err.expect(t, `"web":"([^"]+)"`)[1]
+	args := []string{"node", "leave", "three", "--data", data[2], "--yes"}
+	if got := egalRun(t, append(args, "--ask", api)...); got.code != exitUsage || got.err != "error: --ask is for --wait\nhint: add --wait\n" {
+		t.Errorf("%+v", got)
+	}
+	if got := egalRun(t, append(args, "--wait", "--ask", api)...); got.code != exitOK || got.out != "three: leave done\n" {
+		t.Errorf("%+v", got)
+	}
+	for _, d := range data[:2] {
+		if got := egalRun(t, "node", "ls", "--data", d, "-o", "name"); got.out != "one\ntwo\n" {
+			t.Errorf("%+v", got)
+		}
+	}
+	if code := nodes[2].wait(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 func TestWaitingForAProcessThatDoesNotEnd(t *testing.T) {
 	data := t.TempDir()
 	serving(t, startNode(t, data))
@@ -238,14 +333,29 @@ func TestWaitingForAProcessThatDoesNotEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.close()
-	f := (*fault)(nil)
-	if err := c.gone(t.Context(), "one", time.Nanosecond); !asError(err, &f) || f.code != exitTimeout {
-		t.Errorf("got %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
+	leave, plan := operations()[0], web.Plan{Verb: "leave", Node: "nobody", Name: "one"}
+	down := operations()[1]
+	down.reached = func(web.Member, bool) bool { return false }
+	interrupted, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.gone(ctx, "one", patience); !asError(err, &f) || f.code != exitInterrupted {
-		t.Errorf("got %v", err)
+	for _, test := range []struct {
+		name    string
+		op      operation
+		ctx     context.Context
+		timeout time.Duration
+		code    int
+		text    string
+	}{
+		{"a process that goes on", leave, t.Context(), time.Nanosecond, exitTimeout, "one still answers after 1ns"},
+		{"others that do not agree", down, t.Context(), time.Nanosecond, exitTimeout, "not agreed after 1ns"},
+		{"a process, interrupted", leave, interrupted, patience, exitInterrupted, "interrupted"},
+		{"the others, interrupted", down, interrupted, patience, exitInterrupted, "interrupted"},
+	} {
+		f := (*fault)(nil)
+		err := w.awaitOperation(test.ctx, test.op, c, plan, operationFlags{timeout: test.timeout})
+		if !asError(err, &f) || f.code != test.code || !strings.Contains(f.Error(), test.text) {
+			t.Errorf("%s: %v", test.name, err)
+		}
 	}
 }
 

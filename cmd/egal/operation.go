@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/web"
 	"github.com/spf13/cobra"
 )
@@ -18,26 +20,47 @@ import (
 type operation struct {
 	verb, short, long, example string
 	keys                       bool // it may lose keys, which --lose-keys agrees to
-	ends                       bool // the process ends: --wait waits until it answers no more
+	ends                       bool // the process of the asked node ends: --wait waits until it answers no more
+	// reached tells whether a node shows what the operation is for; m is the member there, if it is known.
+	reached func(m web.Member, known bool) bool
 }
 
 // operations are all of them.
 func operations() []operation {
+	gone := func(_ web.Member, known bool) bool { return !known }
 	return []operation{{
 		verb: "leave", short: "Take a node out of the cluster, and end its process",
 		long: "Take a node out of the cluster: it says goodbye, the others take it out at once instead of missing it, and its\n" +
 			"process ends with exit code 0. The node itself is asked. Slots with keys do not move yet, so a node that holds keys\n" +
-			"leaves only with --lose-keys.",
+			"leaves only with --lose-keys. --wait waits until the node answers no more, and with --ask also until that other node\n" +
+			"and all that it reaches have taken it out.",
 		example: `  egal node leave node-2 --data b --dry-run
   egal node leave node-2 --data b
-  egal node leave node-2 --addr 127.0.0.1:8947 --yes --wait --timeout 30s`,
-		keys: true, ends: true,
+  egal node leave node-2 --addr 127.0.0.1:8947 --yes --wait --ask 127.0.0.1:8946 --timeout 30s`,
+		keys: true, ends: true, reached: gone,
+	}, {
+		verb: "down", short: "Take an unreachable member for down, before the cluster does",
+		long: "Take a member that cannot be reached for down, as the down policy would after a while: the others decide without it.\n" +
+			"What it owns stays its own, and it joins again by itself when it comes back. Any other node is asked. --wait waits\n" +
+			"until all members that the asked node reaches agree.",
+		example: `  egal node down node-3 --dry-run
+  egal node down node-3 --yes --wait`,
+		reached: func(m web.Member, known bool) bool { return !known || m.State == gossip.StatusDown.String() },
+	}, {
+		verb: "forget", short: "Remove a member that will not come back",
+		long: "Remove a member that is down or cannot be reached, for good: what it owned is nobody's, and its process, if it still\n" +
+			"runs, stops when it hears of it. A member that owns slots is forgotten only with --lose-keys, since nobody else has\n" +
+			"the keys in them. Any other node is asked. --wait waits until all members that the asked node reaches agree.",
+		example: `  egal node forget node-3 --dry-run
+  egal node forget node-3 --lose-keys --yes --wait --timeout 30s`,
+		keys: true, reached: gone,
 	}}
 }
 
 // operationFlags are what an operation is asked with.
 type operationFlags struct {
 	to                      target
+	ask                     string // address of another node, for --wait
 	yes, dryRun, wait, keys bool
 	timeout                 time.Duration
 }
@@ -53,17 +76,11 @@ func operationCommand(w *world, op operation) *cobra.Command {
 		ValidArgsFunction: w.completeMember(&f.to),
 	}
 	o.flags(cmd, "text", "name")
-	f.to.flags(cmd)
-	cmd.Flags().BoolVar(&f.yes, "yes", false, "do it without asking")
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the plan, and do nothing")
-	if op.keys {
-		cmd.Flags().BoolVar(&f.keys, "lose-keys", false, "agree to lose the keys that no other node has")
-	}
-	if op.ends {
-		cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the node answers no more")
-		cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "how long --wait waits; then the exit code is 6")
-	}
+	op.flags(cmd, &f)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if f.ask != "" && !f.wait {
+			return fail(exitUsage, "add --wait", "--ask is for --wait")
+		}
 		plan, err := w.operate(cmd.Context(), op, args[0], f)
 		if err != nil {
 			return err
@@ -79,6 +96,22 @@ func operationCommand(w *world, op operation) *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+func (op operation) flags(cmd *cobra.Command, f *operationFlags) {
+	f.to.flags(cmd)
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do it without asking")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the plan, and do nothing")
+	if op.keys {
+		cmd.Flags().BoolVar(&f.keys, "lose-keys", false, "agree to lose the keys that no other node has")
+	}
+	wait := "wait until all members that the asked node reaches agree"
+	if op.ends {
+		wait = "wait until the node answers no more"
+		cmd.Flags().StringVar(&f.ask, "ask", "", "host:port of another node's API, for --wait: until it and all that it reaches agree")
+	}
+	cmd.Flags().BoolVar(&f.wait, "wait", false, wait)
+	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "how long --wait waits; then the exit code is 6")
 }
 
 // operate asks for the plan, then whether it is meant, and has it carried out.
@@ -109,7 +142,28 @@ func (w *world) operate(ctx context.Context, op operation, node string, f operat
 	if err := c.send(ctx, "POST", path, order, &plan); err != nil || !f.wait {
 		return plan, err
 	}
-	return plan, c.gone(ctx, plan.Name, f.timeout)
+	return plan, w.awaitOperation(ctx, op, c, plan, f)
+}
+
+// errStillThere is the reason to give up waiting.
+var errStillThere = errors.New("still there")
+
+// awaitOperation waits until an operation has had its effect, as far as somebody can be asked.
+func (w *world) awaitOperation(ctx context.Context, op operation, c *client, plan web.Plan, f operationFlags) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, errStillThere)
+	defer cancel()
+	if op.ends {
+		if err := c.gone(ctx, plan.Name, f.timeout); err != nil || f.ask == "" {
+			return err
+		}
+		other, err := w.connect(target{addr: f.ask})
+		if err != nil {
+			return err
+		}
+		defer other.close()
+		c = other
+	}
+	return c.agreed(ctx, op, plan, f.timeout)
 }
 
 // confirm lets a person on a terminal type the name of the node.
@@ -139,26 +193,64 @@ func planInWords(plan web.Plan) string {
 	return plan.Verb + " " + plan.Name + ":\n- " + strings.Join(plan.Steps, "\n- ") + "\n"
 }
 
-// errStillThere is the reason to give up waiting.
-var errStillThere = errors.New("still there")
-
-// gone waits until the node answers no more.
+// gone waits until the node answers no more. The cause of the context's end is errStillThere when it took too long.
 func (c *client) gone(ctx context.Context, name string, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errStillThere)
-	defer cancel()
+	return repeat(ctx, func() (bool, error) {
+		var node web.Node
+		err := c.get(ctx, "/api/v1/node", &node)
+		f := (*fault)(nil)
+		return errors.As(err, &f) && f.code == exitUnreachable && ctx.Err() == nil, nil
+	}, func() error {
+		return fail(exitTimeout, "it has left the cluster; its process may need longer", "%s still answers after %v", name, timeout)
+	})
+}
+
+// agreed waits until the asked node shows what the operation is for, and all that it reaches have the same members.
+func (c *client) agreed(ctx context.Context, op operation, plan web.Plan, timeout time.Duration) error {
+	last := c.where + " does not answer"
+	return repeat(ctx, func() (bool, error) {
+		var list web.Members
+		var agreement web.Agreement
+		err := c.get(ctx, "/api/v1/members", &list)
+		if err == nil {
+			at := slices.IndexFunc(list.Members, func(m web.Member) bool { return m.ID == plan.Node })
+			var m web.Member
+			if at >= 0 {
+				m = list.Members[at]
+			}
+			if last = c.where + " does not show it"; !op.reached(m, at >= 0) {
+				return false, nil
+			}
+			err = c.get(ctx, "/api/v1/agreement", &agreement)
+		}
+		f := (*fault)(nil)
+		switch {
+		case err == nil && agreement.Agreed:
+			return true, nil
+		case err == nil:
+			last = fmt.Sprintf("%d of %d reachable members agree", agreement.Same, agreement.Reached)
+		case errors.As(err, &f) && (f.code == exitDenied || f.code == exitUsage):
+			return false, err
+		}
+		return false, nil
+	}, func() error {
+		return fail(exitTimeout, "it is done, and the others hear of it; egal status shows who is unreachable", "%s %s: not agreed after %v: %s", plan.Verb, plan.Name, timeout, last)
+	})
+}
+
+// repeat asks again and again until it is done, or fails; late is the error of the end of ctx by errStillThere.
+func repeat(ctx context.Context, ask func() (bool, error), late func() error) error {
 	again := time.NewTicker(askAgain)
 	defer again.Stop()
 	for {
-		var node web.Node
-		err := c.get(ctx, "/api/v1/node", &node)
-		if f := (*fault)(nil); errors.As(err, &f) && f.code == exitUnreachable && ctx.Err() == nil {
-			return nil
+		if done, err := ask(); done || err != nil && ctx.Err() == nil {
+			return err
 		}
 		select {
 		case <-again.C:
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errStillThere) {
-				return fail(exitTimeout, "it has left the cluster; its process may need longer", "%s still answers after %v", name, timeout)
+				return late()
 			}
 			return fail(exitInterrupted, "", "interrupted: the node goes on with it")
 		}
