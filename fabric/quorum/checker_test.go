@@ -94,7 +94,7 @@ func (k *checker) vote(m *machine, group GroupID, i int) {
 }
 
 func sameState(a, b *State) bool {
-	return a.Version == b.Version && a.Change == b.Change && string(a.Value) == string(b.Value) && a.equal(&b.Configuration)
+	return a.Version == b.Version && a.Change == b.Change && slices.Equal(a.Earlier, b.Earlier) && string(a.Value) == string(b.Value) && a.equal(&b.Configuration)
 }
 
 // chosen holds a decision against all others: there is one line of them, in which nothing is lost, and neighbouring
@@ -105,6 +105,8 @@ func (k *checker) chosen(group GroupID, list []*vote, at int) {
 		switch {
 		case b.Version < a.Version, b.Version == a.Version && (a.Change != b.Change || string(a.Value) != string(b.Value)):
 			k.fatalf("%s: version %d %q, chosen at %v, is lost: at %v version %d %q is chosen", group, a.Version, a.Value, older.ballot, newer.ballot, b.Version, b.Value)
+		case b.Version == a.Version && !slices.Equal(a.Earlier, b.Earlier), b.Version == a.Version+1 && b.Change.Proposer != a.Change.Proposer && b.Earlier[0] != a.Change:
+			k.fatalf("%s: after %v and %v, chosen at %v, at %v %v and %v are named", group, a.Change, a.Earlier, older.ballot, newer.ballot, b.Change, b.Earlier)
 		case b.Epoch < a.Epoch, b.Epoch == a.Epoch && !slices.Equal(a.VoterIDs(), b.VoterIDs()):
 			k.fatalf("%s: %v, chosen at %v, is lost: at %v %v is chosen", group, &a.Configuration, older.ballot, newer.ballot, &b.Configuration)
 		case b.Epoch == a.Epoch+1 && !shareMajority(&a.Configuration, &b.Configuration):

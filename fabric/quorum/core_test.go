@@ -270,8 +270,19 @@ func TestWhatAShellMustNotStartWith(t *testing.T) {
 
 // What a request does next, where it is easy to say too much.
 func TestWhatMayBeSaidOfARequest(t *testing.T) {
-	mine, other := ChangeID{Number: 1}, ChangeID{Number: 2}
-	at := func(version uint64, change ChangeID) *State { return &State{Version: version, Change: change} }
+	change := func(proposer byte, number uint64) ChangeID {
+		return ChangeID{Proposer: gossip.NodeID{proposer}, Number: number}
+	}
+	mine, before, other, another := change(1, 2), change(1, 1), change(2, 1), change(3, 1)
+	at := func(version uint64, change ChangeID, earlier ...ChangeID) *State {
+		return &State{Version: version, Change: change, Earlier: earlier}
+	}
+	full := func(also ...ChangeID) []ChangeID {
+		for i := byte(10); len(also) < maxEarlier; i++ {
+			also = append(also, change(i, 1))
+		}
+		return also
+	}
 	for _, tc := range []struct {
 		name    string
 		request request
@@ -285,12 +296,43 @@ func TestWhatMayBeSaidOfARequest(t *testing.T) {
 		{"the version is not the expected one", request{confirmed: true}, at(4, other), stepFinish, Conflict},
 		{"ours was completed by another", request{confirmed: true, proposed: true}, at(6, mine), stepFinish, Done},
 		{"another one was made instead of ours", request{confirmed: true, proposed: true}, at(6, other), stepFinish, Conflict},
-		{"others were made, perhaps on top of ours", request{confirmed: true, proposed: true}, at(7, other), stepFinish, Unknown},
-		{"others were made, and ours was never proposed", request{confirmed: true}, at(7, other), stepFinish, Conflict},
+		{"others were made on top of ours", request{confirmed: true, proposed: true}, at(9, other, another, mine), stepFinish, Done},
+		{"others were made, and all are named", request{confirmed: true, proposed: true}, at(9, other, another), stepFinish, Conflict},
+		{"others were made, and ours is the last that is named", request{confirmed: true, proposed: true}, at(99, other, full(mine)...), stepFinish, Done},
+		{"others were made, and the last of ours is another one", request{confirmed: true, proposed: true}, at(99, other, full(before)...), stepFinish, Conflict},
+		{"so many have made others that ours may have been forgotten", request{confirmed: true, proposed: true}, at(99, other, full()...), stepFinish, Unknown},
+		{"so many have made others, and ours was never proposed", request{confirmed: true}, at(99, other, full()...), stepFinish, Conflict},
 	} {
 		tc.request.kind, tc.request.expected, tc.request.change = requestChange, 5, mine
 		if did, _, outcome := tc.request.next(simStart, &proposer{state: tc.state}); did != tc.step || outcome != tc.outcome {
 			t.Errorf("%s: step %d, %v; want %d, %v", tc.name, did, outcome, tc.step, tc.outcome)
 		}
+	}
+}
+
+// A state names the last change of each of the last proposers, and says when there may have been more.
+func TestAStateRemembersWhoHasChangedIt(t *testing.T) {
+	by := func(proposer, number int) ChangeID {
+		return ChangeID{Proposer: idOf(proposer, 0), Number: uint64(number)}
+	}
+	s := &State{Version: 1, Change: by(0, 1)}
+	for number := 2; number < 10; number++ { // two, in turns
+		s = s.next(by(number%2, number), nil)
+	}
+	if s.Version != 9 || s.Change != by(1, 9) || !slices.Equal(s.Earlier, []ChangeID{by(0, 8)}) {
+		t.Fatalf("%+v", s)
+	}
+	for proposer := 2; proposer <= maxEarlier; proposer++ {
+		s = s.next(by(proposer, 1), nil)
+	}
+	if last, _ := s.last(idOf(0, 0)); last != by(0, 8) || len(s.Earlier) != maxEarlier || !s.distinct() {
+		t.Fatalf("at the bound: %+v", s)
+	}
+	s = s.next(by(maxEarlier+1, 1), nil)
+	if last, forgotten := s.last(idOf(0, 0)); last != (ChangeID{}) || !forgotten || len(s.Earlier) != maxEarlier {
+		t.Fatalf("above the bound: %+v", s)
+	}
+	if again := s.next(by(1, 10), nil); len(again.Earlier) != maxEarlier || !again.distinct() {
+		t.Fatalf("a list that was full is not any more: %+v", again)
 	}
 }

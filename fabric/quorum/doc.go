@@ -12,8 +12,9 @@
 //
 // A Change gives the version it expects and the value to come. Reads ask what is accepted; a quorum that names one
 // ballot confirms it, and nothing is saved for that. When they differ, the read has the highest state accepted anew.
-// Conflict carries the confirmed state, so that it is a read, too. Unknown says that the change was proposed and
-// nobody knows what becomes of it; Unavailable promises that it was not and will not be made.
+// Conflict carries the confirmed state, so that it is a read, too. A state names the last change of each of the last 8
+// proposers: who was outbid learns from it whether others have completed its change and gone on. Unknown says that the
+// change was proposed and nobody knows what becomes of it; Unavailable promises that it was not and will not be made.
 //
 // # Voters
 //
@@ -85,6 +86,7 @@
 //	MaxGroupID 64 B           names; MaxValue 256 KiB values; MaxPacket 257 KiB messages
 //	MaxVoters 7               in a set; a joint configuration has two
 //	MaxLease 10 s             leases; default of requests' time 2 s, MaxTimeout 10 min
+//	8 proposers               whose last change a state names
 //	28 answers                of a round that are told apart
 //	2^62 ballots, 2^30 steps  then a proposer is at its end, or takes another ballot
 //

@@ -76,7 +76,8 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	// Done: the read is confirmed, or the change was made. State is the confirmed one.
+	// Done: the read is confirmed, or the change was made. State is the confirmed one; others may have gone on from the
+	// change.
 	Done Outcome = iota + 1
 	// Conflict: the register has another version or epoch than expected. Nothing was changed and nothing will be.
 	// State is the confirmed one.

@@ -27,7 +27,7 @@ func samples() []Message {
 	b := Ballot{Counter: 300, Proposer: idOf(1, 0), Boot: 1 << 60, Step: 5}
 	simple := Configuration{Epoch: 1, Lease: 400 * time.Millisecond, Voters: set(1, 2, 3)}
 	joint := Configuration{Epoch: 2, Lease: MaxLease, Voters: set(1, 2, 3, 4, 5, 6, 7), Next: set(8, 9)}
-	state := &State{Version: 7, Change: ChangeID{idOf(1, 0), 3, 9}, Value: []byte("value"), Configuration: simple}
+	state := &State{Version: 7, Change: ChangeID{idOf(1, 0), 3, 9}, Earlier: []ChangeID{{idOf(2, 0), 4, 8}, {idOf(3, 0), 1, 1}}, Value: []byte("value"), Configuration: simple}
 	empty := &State{Version: 1, Value: []byte{}, Configuration: joint}
 	return []Message{
 		prepare{"g", b, simple},
@@ -89,6 +89,12 @@ func TestWhatIsNoMessage(t *testing.T) {
 	for i := range 8 {
 		eight = append(eight, Voter{gossip.NodeID{byte(i + 1)}, true})
 	}
+	proposers := func(count int) (changes []ChangeID) {
+		for i := range count {
+			changes = append(changes, ChangeID{Proposer: gossip.NodeID{byte(i + 1)}})
+		}
+		return changes
+	}
 	for _, tc := range []struct {
 		name string
 		m    Message
@@ -100,6 +106,11 @@ func TestWhatIsNoMessage(t *testing.T) {
 		{"the largest value", accept{"g", b, changed(func(s *State) { s.Value = make([]byte, MaxValue) })}, nil},
 		{"a larger one", accept{"g", b, changed(func(s *State) { s.Value = make([]byte, MaxValue+1) })}, wire.ErrTooLong},
 		{"version 0", accept{"g", b, changed(func(s *State) { s.Version = 0 })}, wire.ErrMalformed},
+		{"as many proposers as are named", accept{"g", b, changed(func(s *State) { s.Version, s.Earlier = maxEarlier+1, proposers(maxEarlier) })}, nil},
+		{"one more", accept{"g", b, changed(func(s *State) { s.Version, s.Earlier = maxEarlier+2, proposers(maxEarlier+1) })}, wire.ErrTooLong},
+		{"more changes than versions", accept{"g", b, changed(func(s *State) { s.Version, s.Earlier = 2, proposers(2) })}, wire.ErrMalformed},
+		{"a proposer twice", accept{"g", b, changed(func(s *State) { s.Version, s.Earlier = 3, append(proposers(1), proposers(1)...) })}, wire.ErrMalformed},
+		{"the last proposer twice", accept{"g", b, changed(func(s *State) { s.Version, s.Earlier = 2, []ChangeID{{}} })}, wire.ErrMalformed},
 		{"epoch 0", accept{"g", b, changed(func(s *State) { s.Epoch = 0 })}, wire.ErrMalformed},
 		{"a long lease", accept{"g", b, changed(func(s *State) { s.Lease = MaxLease + time.Microsecond })}, wire.ErrMalformed},
 		{"no voters", prepare{"g", b, of()}, wire.ErrMalformed},

@@ -154,6 +154,17 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			}
 			return m
 		}})},
+		{"changes of others taken for one's own", simulate(bug{receive: func(p *process, _ time.Time, m Message) Message {
+			if m, ok := m.(promise); ok {
+				if q := p.proposers[m.group]; q != nil && q.active != nil && q.active.proposed && m.state != nil && m.state.Change.Proposer != p.cfg.ID {
+					state := *m.state
+					state.Earlier = []ChangeID{q.active.change}
+					m.state = &state
+				}
+				return m
+			}
+			return m
+		}})},
 		{"who has left votes like one who was never there", func() {
 			comeBack(recorder{}, bug{receive: func(p *process, _ time.Time, m Message) Message {
 				if m, ok := m.(prepare); ok {

@@ -240,7 +240,7 @@ func (c *Core) propose(now time.Time, p *proposer, s *State) {
 		}
 	}
 	p.ballot.Step++
-	p.proposal = &State{s.Version, s.Change, s.Value, s.seen(p.promised)}
+	p.proposal = &State{s.Version, s.Change, s.Earlier, s.Value, s.seen(p.promised)}
 	p.phase, p.kept, p.answered = accepting, false, p.answered[:0]
 	c.metrics.Rounds++
 	c.broadcast(now, p)

@@ -71,8 +71,9 @@ func TestALargestRecord(t *testing.T) {
 		f.Next = append(f.Next, Voter{ID: idOf(i, 1)})
 	}
 	b := Ballot{Counter: maxCounter, Proposer: idOf(1, 0), Boot: 1 << 63, Step: maxStep}
+	largest := ChangeID{idOf(1, 0), 1 << 63, 1 << 63}
 	g := &register{group: GroupID(make([]byte, MaxGroupID)), promised: b, accepted: b, state: &State{
-		Version: maxCounter, Change: ChangeID{idOf(1, 0), 1 << 63, 1 << 63}, Value: make([]byte, MaxValue), Configuration: f,
+		Version: maxCounter, Change: largest, Earlier: slices.Repeat([]ChangeID{largest}, maxEarlier), Value: make([]byte, MaxValue), Configuration: f,
 	}}
 	if save, _ := g.append(nil, nil); len(Records(save)[0]) > MaxRecord {
 		t.Fatalf("%d bytes", len(save))

@@ -162,12 +162,23 @@ func (r *request) next(now time.Time, p *proposer) (step, *State, Outcome) {
 	case r.kind == requestReconfigure:
 		return r.nextConfiguration(now, p, epoch)
 	case r.kind == requestChange && version == r.expected:
-		return stepPropose, &State{Version: version + 1, Change: r.change, Value: r.value, Configuration: current.Configuration}, 0
+		return stepPropose, current.next(r.change, r.value), 0
 	case !r.confirmed:
 		return stepPropose, current, 0
-	case r.kind == requestRead, current.Change == r.change:
+	case r.kind == requestRead:
 		return stepFinish, current, Done
-	case r.proposed && version > r.expected+1: // our version may have come and gone
+	}
+	return r.judge(current)
+}
+
+// judge says what became of a change, or a create, by a state that was chosen since it began. While it is at work, its
+// proposer begins no other change: if the last one of the proposer is another, this one was not made, and will not be.
+func (r *request) judge(current *State) (step, *State, Outcome) {
+	last, forgotten := current.last(r.change.Proposer)
+	switch {
+	case last == r.change: // perhaps others have completed it, and gone on from there
+		return stepFinish, current, Done
+	case forgotten && r.proposed: // our version may have come and gone
 		return stepFinish, nil, Unknown
 	}
 	return stepFinish, current, Conflict

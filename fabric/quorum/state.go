@@ -18,10 +18,54 @@ type GroupID string
 type State struct {
 	// Version counts the changes of the value; the first one is 1.
 	Version uint64
-	// Change names the request that made this version.
-	Change ChangeID
-	Value  []byte
+	// Change names the request that made this version, Earlier the last changes of other proposers, the latest first: of
+	// maxEarlier at most, and of all while there are fewer.
+	Change  ChangeID
+	Earlier []ChangeID
+	Value   []byte
 	Configuration
+}
+
+// maxEarlier is how many other proposers a state remembers. One that others have overtaken finds out what became of its
+// change unless more than so many have made one meanwhile.
+const maxEarlier = 7
+
+// next is the state after a change.
+func (s *State) next(change ChangeID, value []byte) *State {
+	earlier := make([]ChangeID, 0, maxEarlier+1)
+	for _, c := range append([]ChangeID{s.Change}, s.Earlier...) {
+		if c.Proposer != change.Proposer {
+			earlier = append(earlier, c)
+		}
+	}
+	return &State{
+		Version: s.Version + 1, Change: change, Earlier: earlier[:min(len(earlier), maxEarlier)],
+		Value: value, Configuration: s.Configuration,
+	}
+}
+
+// last is the last change that a proposer has made. Without one it is zero, and forgotten tells whether there may have
+// been one: a list that has once been full stays so.
+func (s *State) last(proposer gossip.NodeID) (change ChangeID, forgotten bool) {
+	if s.Change.Proposer == proposer {
+		return s.Change, false
+	}
+	for _, c := range s.Earlier {
+		if c.Proposer == proposer {
+			return c, false
+		}
+	}
+	return ChangeID{}, len(s.Earlier) == maxEarlier
+}
+
+// distinct reports whether no proposer is named twice.
+func (s *State) distinct() bool {
+	for i, c := range s.Earlier {
+		if c.Proposer == s.Change.Proposer || slices.ContainsFunc(s.Earlier[:i], func(o ChangeID) bool { return o.Proposer == c.Proposer }) {
+			return false
+		}
+	}
+	return true
 }
 
 // ChangeID names a request for ever, so that its proposer recognises a change of its own that somebody else completed.
@@ -229,21 +273,38 @@ func readVoters(r *wire.Reader) []Voter {
 	return set
 }
 
+// minChangeBytes is the least that a ChangeID takes.
+const minChangeBytes = 16 + 8 + 1
+
+func (c ChangeID) append(dst []byte) []byte {
+	dst = wire.AppendUint64(append(dst, c.Proposer[:]...), uint64(c.Boot))
+	return wire.AppendUvarint(dst, c.Number)
+}
+
+func readChange(r *wire.Reader) ChangeID {
+	return ChangeID{readID(r), gossip.BootID(r.Uint64()), r.Uvarint()}
+}
+
 func (s *State) append(dst []byte) []byte {
 	dst = wire.AppendUvarint(dst, s.Version)
-	dst = append(dst, s.Change.Proposer[:]...)
-	dst = wire.AppendUint64(dst, uint64(s.Change.Boot))
-	dst = wire.AppendUvarint(dst, s.Change.Number)
+	dst = s.Change.append(dst)
+	dst = wire.AppendUvarint(dst, uint64(len(s.Earlier)))
+	for i := range s.Earlier {
+		dst = s.Earlier[i].append(dst)
+	}
 	dst = wire.AppendBytes(dst, s.Value)
 	return s.Configuration.append(dst)
 }
 
 // readState reads a state of its own: nothing of it aliases the input.
 func readState(r *wire.Reader) *State {
-	s := &State{Version: r.Uvarint(), Change: ChangeID{readID(r), gossip.BootID(r.Uint64()), r.Uvarint()}}
+	s := &State{Version: r.Uvarint(), Change: readChange(r)}
+	for range r.Count(maxEarlier, minChangeBytes) {
+		s.Earlier = append(s.Earlier, readChange(r))
+	}
 	s.Value = slices.Clone(r.Bytes(MaxValue))
 	s.Configuration = readConfiguration(r)
-	if s.Version == 0 || s.Version > maxCounter || s.Epoch == 0 {
+	if s.Version == 0 || s.Version > maxCounter || uint64(len(s.Earlier)) >= s.Version || !s.distinct() || s.Epoch == 0 {
 		r.Fail(wire.ErrMalformed)
 	}
 	return s
