@@ -94,7 +94,7 @@ func (f *Followed) Known(ctx context.Context) (Register, error) {
 
 // Read is Registers.Read; Latest then is as new.
 func (f *Followed) Read(ctx context.Context) (Register, error) {
-	if _, err := f.Known(ctx); err != nil { // before that nobody may have made it
+	if _, err := f.Known(ctx); err != nil { // this node may be about to make it
 		return Register{}, err
 	}
 	now, err := f.registers.Read(ctx, f.group)
@@ -201,23 +201,13 @@ func (f *Followed) refresh(ctx context.Context, announce bool) error {
 	return nil
 }
 
-// find makes the register unless it is there: a read of one that nobody has made waits for ever. Who has listed it may
-// have died before it was made.
+// find makes the register unless it is there. Who has listed it may have died before it was made: then there is no
+// answer.
 func (f *Followed) find(ctx context.Context) error {
-	now, err := f.registers.Read(ctx, RootGroup)
-	if err != nil {
-		return err
-	}
-	listed, err := decodeRoot(now.Value)
-	if err != nil {
-		return err
-	}
-	if _, known := listed.find(f.group); known {
-		ctx, cancel := context.WithTimeout(ctx, followTimeout/4)
-		defer cancel()
-		if _, err := f.registers.Read(ctx, f.group); err == nil {
-			return nil
-		}
+	reading, cancel := context.WithTimeout(ctx, followTimeout/4)
+	defer cancel()
+	if _, err := f.registers.Read(reading, f.group); err == nil {
+		return nil
 	}
 	return f.registers.Ensure(ctx, f.group, 0, f.initial)
 }

@@ -35,6 +35,8 @@ const (
 var (
 	// ErrUnavailable says that too few voters answered: nothing was changed, and nothing will be.
 	ErrUnavailable = errors.New("too few voters answer")
+	// ErrNoRegister says that nobody has made the register.
+	ErrNoRegister = errors.New("no such register")
 	// ErrUnknown says that the change may have been made, or may be made later.
 	ErrUnknown = errors.New("it is not known whether the change was made")
 	// ErrBusy says that too many requests wait, or that one is not valid.
@@ -261,8 +263,23 @@ func outcomeError(o quorum.Outcome) error {
 	}
 }
 
-// Read gives the content at some moment between the call and its return.
+// Read gives the content at some moment between the call and its return. One that the root group does not list is
+// answered by ErrNoRegister at once; one that is listed, and whose maker has ended before it was made, by none.
 func (r *Registers) Read(ctx context.Context, group string) (Register, error) {
+	if _, known := r.guess(group); !known && group != RootGroup {
+		listed, err := r.listed(ctx)
+		if err != nil {
+			return Register{}, err
+		}
+		if _, known := listed.find(group); !known {
+			return Register{}, fmt.Errorf("fabric: read register %q: %w", group, ErrNoRegister)
+		}
+	}
+	return r.read(ctx, group)
+}
+
+// read is Read of a register that the root group lists, or of that itself.
+func (r *Registers) read(ctx context.Context, group string) (Register, error) {
 	result, err := r.request(ctx, func(number uint64, timeout time.Duration) quorum.Message {
 		return quorum.Read{Number: number, Group: quorum.GroupID(group), Voters: r.voters(group), Timeout: timeout}
 	})
@@ -273,7 +290,8 @@ func (r *Registers) Read(ctx context.Context, group string) (Register, error) {
 }
 
 // Change replaces the content by what change makes of it. It is called again, with the newer content, when somebody else
-// was faster; an error of it ends the call, and nothing is changed. It must not keep or change what it is given.
+// was faster; an error of it ends the call, and nothing is changed. It must not keep or change what it is given. The
+// content that is returned is confirmed, and others may have gone on from the change.
 func (r *Registers) Change(ctx context.Context, group string, change func(value []byte) ([]byte, error)) (Register, error) {
 	wrong := func(err error) (Register, error) {
 		return Register{}, fmt.Errorf("fabric: change register %q: %w", group, err)

@@ -101,6 +101,29 @@ func TestAChangeThatIsRefusedChangesNothing(t *testing.T) {
 	}
 }
 
+func TestARegisterThatNobodyMadeIsAnsweredAtOnce(t *testing.T) {
+	c := newCluster(t, true)
+	c.add(3)
+	c.voting(3)
+	ctx := t.Context() // without a deadline: a wait would be five seconds, and end as unavailable
+	for _, n := range c.nodes {
+		if _, err := n.Registers().Read(ctx, "counter"); !errors.Is(err, ErrNoRegister) {
+			t.Errorf("read: %v", err)
+		}
+		if _, err := n.Registers().Change(ctx, "counter", increment); !errors.Is(err, ErrNoRegister) {
+			t.Errorf("change: %v", err)
+		}
+	}
+	must(t, c.nodes[0].Registers().Ensure(ctx, "counter", 0, []byte("0")))
+	for _, n := range c.nodes {
+		now, err := n.Registers().Change(ctx, "counter", increment)
+		must(t, err)
+		if again, err := n.Registers().Read(ctx, "counter"); err != nil || again.Version != now.Version {
+			t.Errorf("%+v, %v", again, err)
+		}
+	}
+}
+
 func TestANodeWithoutItsVotesDoesNotStart(t *testing.T) {
 	c := newCluster(t, true)
 	c.add(1)

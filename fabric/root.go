@@ -115,6 +115,15 @@ func readVoters(in *wire.Reader) (ids []gossip.NodeID) {
 	return ids
 }
 
+// listed is what the root group lists.
+func (r *Registers) listed(ctx context.Context) (*root, error) {
+	now, err := r.read(ctx, RootGroup)
+	if err != nil {
+		return nil, err
+	}
+	return decodeRoot(now.Value)
+}
+
 // Ensure makes a register that the root group lists, unless it is there. Lease is how long leases of it last; 0: it has
 // none.
 func (r *Registers) Ensure(ctx context.Context, name string, lease time.Duration, value []byte) error {
@@ -221,7 +230,7 @@ func (f *Fabric) tendRoot(ctx context.Context, view *gossip.View, due bool, tend
 func (r *Registers) move(ctx context.Context, name string, target []gossip.NodeID) error {
 	reading, cancel := context.WithTimeout(ctx, groupTimeout) // one that nobody has made gives no answer
 	defer cancel()
-	now, err := r.Read(reading, name)
+	now, err := r.read(reading, name)
 	if err == nil && (!slices.Equal(now.Voters, target) || now.Epoch%2 == 0) {
 		_, err = r.reconfigure(ctx, name, now.Epoch, target)
 	}
