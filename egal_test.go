@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,6 +15,7 @@ import (
 	"github.com/egalcluster/egal"
 	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/fabric/transport"
+	"github.com/egalcluster/egal/internal/jobs"
 	"github.com/egalcluster/egal/slots"
 )
 
@@ -132,6 +134,66 @@ func TestCloseMayBeCalledAgainAndEndsReady(t *testing.T) {
 	if _, err := net.Dial("tcp", n.Slots()[0].Addr().String()); err == nil {
 		t.Error("the store's port is still open")
 	}
+}
+
+// With everything at work, and after the voters have gone, a node leaves no goroutine behind.
+func TestCloseLeavesNothingRunning(t *testing.T) {
+	first := start(t, small())
+	ready(t, first)
+	joining := small()
+	joining.Seeds = []string{first.Fabric().Addr().String()}
+	second, last := start(t, joining), start(t, joining)
+	ready(t, second, last)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	begun := make(chan struct{})
+	kind := jobs.Kind{Name: "waits", Run: func(ctx context.Context, r *jobs.Run) error {
+		close(begun)
+		<-ctx.Done()
+		return errors.Join(context.Cause(ctx), r.Report(1, 2, nil))
+	}}
+	if err := last.Jobs().Register(kind); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := last.Jobs().Start(ctx, kind.Name, nil); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-begun:
+	case <-ctx.Done():
+		t.Fatal("the job does not begin")
+	}
+	if err := last.Access().CreateUser(ctx, "somebody"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := last.Fabric().Registers().Hold(ctx, jobs.Group); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*egal.Node{first, second, last} {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	var left string
+	for end := time.Now().Add(patience); time.Now().Before(end); runtime.Gosched() {
+		if left = goroutines(); left == "" {
+			return
+		}
+	}
+	t.Errorf("goroutines are left:\n%s", left)
+}
+
+// goroutines are the stacks of this module, but for those of tests.
+func goroutines() string {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	var own []string
+	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
+		if strings.Contains(stack, "egalcluster/egal") && !strings.Contains(stack, "testing.tRunner") {
+			own = append(own, stack)
+		}
+	}
+	return strings.Join(own, "\n\n")
 }
 
 func TestReadySaysWhatIsMissing(t *testing.T) {

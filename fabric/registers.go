@@ -239,6 +239,8 @@ func (r *Registers) request(ctx context.Context, ask func(number uint64, timeout
 		select {
 		case result := <-answer:
 			return result, outcomeError(result.Outcome)
+		case <-r.fabric.failed: // the core may have ended, and there is nobody else to answer
+			err = fmt.Errorf("%w: %w", ErrUnknown, r.fabric.failure)
 		case <-ctx.Done():
 			err = fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -72,6 +73,28 @@ func TestANodeThatStopsGivesItsJobsBack(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A node that cannot give its jobs back ends within a second all the same. The bubble does not end while a goroutine lives.
+func TestCloseWaitsForNoVoter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		j := c.steps(c.nodes[0], 100)
+		c.record.await(t, j.ID, 1)
+		n := c.owner(c.until(c.nodes[0], j.ID, "it runs", is(Running)))
+		c.step(n, 3) // there is something to write down, besides the end
+		for _, other := range c.nodes {
+			if other != n {
+				c.rules.Cut(n.addr, other.addr)
+				c.rules.Cut(other.addr, n.addr)
+			}
+		}
+		begin := time.Now()
+		c.stop(n)
+		if took := time.Since(begin); took >= time.Second {
+			t.Errorf("closing took %v", took)
+		}
+	})
 }
 
 func TestAPauseSurvivesARestartOfAll(t *testing.T) {

@@ -25,7 +25,7 @@ const (
 	defaultRunning   = 4
 	refreshIntervals = 5
 	writeTimeout     = 2 * time.Second
-	closeTimeout     = time.Second
+	closeTimeout     = 750 * time.Millisecond
 )
 
 // Config is what a Service is opened with.
