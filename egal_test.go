@@ -383,3 +383,90 @@ func TestAnInvalidConfigurationStartsNothing(t *testing.T) {
 		t.Errorf("got %v, %v", n, err)
 	}
 }
+
+func TestMembersSayWhichVersionTheyRun(t *testing.T) {
+	cfg := small()
+	cfg.Version = "v1.2.3"
+	first := start(t, cfg)
+	cfg.Seeds, cfg.Version = []string{first.Fabric().Addr().String()}, strings.Repeat("9", 65)
+	second := start(t, cfg)
+	ready(t, first, second)
+	await := func(id gossip.NodeID, want string) {
+		t.Helper()
+		end := time.After(patience)
+		for {
+			changed := first.Fabric().Changed()
+			if first.VersionOf(id) == want {
+				return
+			}
+			select {
+			case <-changed:
+			case <-end:
+				t.Fatalf("%q, want %q", first.VersionOf(id), want)
+			}
+		}
+	}
+	await(first.Fabric().ID(), "v1.2.3")
+	await(second.Fabric().ID(), strings.Repeat("9", 64))
+	for _, odd := range []string{"\x1b[2J", "a b", strings.Repeat("9", 65), "é"} {
+		if err := second.Fabric().SetOwn(t.Context(), "version", []byte(odd)); err != nil {
+			t.Fatal(err)
+		}
+		await(second.Fabric().ID(), "")
+		if err := second.Fabric().SetOwn(t.Context(), "version", []byte("v2")); err != nil {
+			t.Fatal(err)
+		}
+		await(second.Fabric().ID(), "v2")
+	}
+}
+
+func TestMetricsCountMembersRegistersAndJobs(t *testing.T) {
+	n := start(t, small())
+	ready(t, n)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	kind := jobs.Kind{Name: "counts", Run: func(_ context.Context, r *jobs.Run) error {
+		err := r.Report(3, 10, nil)
+		close(begun)
+		<-goOn
+		return err
+	}}
+	if err := n.Jobs().Register(kind); err != nil {
+		t.Fatal(err)
+	}
+	j, err := n.Jobs().Start(ctx, kind.Name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	if m := n.Metrics(); m.Jobs.Running != 1 || m.Jobs.Here != 1 || m.Fabric.Members.Up != 1 || m.Fabric.Members.Unreachable != 0 || m.Fabric.Quorum.Registers == 0 || m.Fabric.Quorum.Rounds == 0 {
+		t.Errorf("%+v, %+v, %+v", m.Jobs, m.Fabric.Members, m.Fabric.Quorum)
+	}
+	for now, err := range n.Jobs().Watch(ctx, j.ID) { // progress is written soon
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now.Done == 3 {
+			break
+		}
+	}
+	if m := n.Metrics().Jobs; m.ProgressDone != 3 || m.ProgressTotal != 10 {
+		t.Errorf("%+v", m)
+	}
+	close(goOn)
+	for _, err := range n.Jobs().Watch(ctx, j.ID) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m := n.Metrics().Jobs; m.Running != 0 || m.Done != 1 || m.ProgressTotal != 0 {
+		t.Errorf("%+v", m)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if m := n.Metrics().Fabric; m.Quorum.Rounds == 0 || m.Gossip == (gossip.Metrics{}) {
+		t.Errorf("after Close: %+v", m)
+	}
+}

@@ -63,7 +63,8 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	n.close = sync.OnceValue(n.stop)
 	n.access = access.Open(access.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger}) //nolint:contextcheck // what these start ends by Close
 	n.jobs = jobs.Open(jobs.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger})       //nolint:contextcheck // likewise
-	n.watching.Go(n.watch)                                                                   // ends by Close
+	n.publishVersion(ctx)
+	n.watching.Go(n.watch) // ends by Close
 	if cfg.runs(StructureSlots) {
 		service, err := startSlots(ctx, cfg, members)
 		if err != nil {
@@ -287,12 +288,13 @@ func (n *Node) Wake() { n.fabric.Wake() }
 // Metrics are the counters of a node.
 type Metrics struct {
 	Fabric fabric.Metrics
+	Jobs   jobs.Metrics
 	Slots  []slots.Metrics
 }
 
 // Metrics returns the counters as they are now.
 func (n *Node) Metrics() Metrics {
-	m := Metrics{Fabric: n.fabric.Metrics()}
+	m := Metrics{Fabric: n.fabric.Metrics(), Jobs: n.jobs.Metrics()}
 	for _, service := range n.slots {
 		m.Slots = append(m.Slots, service.Metrics())
 	}

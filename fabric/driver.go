@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/egalcluster/egal/fabric/gossip"
+	"github.com/egalcluster/egal/fabric/quorum"
 	"github.com/egalcluster/egal/fabric/transport"
 )
 
@@ -82,21 +83,56 @@ func (f *Fabric) notify(event gossip.Event) {
 
 // Metrics counts what the fabric did since Start.
 type Metrics struct {
-	// Gossip and Transport are the counters of the rooms below.
+	// Members counts the members by their state, as this node sees them now.
+	Members MemberCounts
+	// Gossip, Quorum and Transport are the counters of the rooms below.
 	Gossip    gossip.Metrics
+	Quorum    quorum.Metrics
 	Transport transport.Metrics
-	// InboxDropped counts packets that found the core's inbox full, Undecodable those that were no packets, Unsent
-	// those that the transport did not take.
-	InboxDropped, Undecodable, Unsent uint64
+	// InboxDropped counts packets that found a core's inbox full, Undecodable those that were no packets, Unsent those
+	// that the transport did not take, Misdirected those of registers that were of, or for, another node or cluster.
+	InboxDropped, Undecodable, Unsent, Misdirected uint64
 	// Snapshots counts those written, SnapshotFailures those that could not be.
 	Snapshots, SnapshotFailures uint64
+}
+
+// MemberCounts are members by their state.
+type MemberCounts struct {
+	Joining, Up, Leaving, Exiting, Down uint64
+	// Unreachable ones are counted by their state, too.
+	Unreachable uint64
+}
+
+func countMembers(v *gossip.View) (c MemberCounts) {
+	for _, m := range v.Members() {
+		switch m.Status {
+		case gossip.StatusJoining:
+			c.Joining++
+		case gossip.StatusUp:
+			c.Up++
+		case gossip.StatusLeaving:
+			c.Leaving++
+		case gossip.StatusExiting:
+			c.Exiting++
+		case gossip.StatusDown:
+			c.Down++
+		case gossip.StatusRemoved: // no member any more
+		}
+		if !m.Reachable {
+			c.Unreachable++
+		}
+	}
+	return c
 }
 
 // Metrics returns the counters. After Close those of the core are the last ones.
 func (f *Fabric) Metrics() Metrics {
 	_ = f.loop.Inspect(context.Background(), f.remember) // an error means closed: the last ones stay
 	m := Metrics{
-		InboxDropped:     f.loop.Dropped(),
+		Members:          countMembers(f.View()),
+		Quorum:           f.registers.metrics(),
+		InboxDropped:     f.loop.Dropped() + f.registers.loop.Dropped(),
+		Misdirected:      f.registers.dropped.Load(),
 		Undecodable:      f.counters.undecodable.Load(),
 		Unsent:           f.counters.unsent.Load(),
 		Snapshots:        f.counters.snapshots.Load(),

@@ -69,6 +69,7 @@ type Registers struct {
 	encoded []byte
 	numbers atomic.Uint64
 	dropped atomic.Uint64 // packets that were for others, or of others, or none
+	last    atomic.Pointer[quorum.Metrics]
 
 	mu      sync.Mutex // guards what follows
 	waiting map[uint64]chan quorum.Result
@@ -113,6 +114,7 @@ func (r *Registers) start() {
 }
 
 func (r *Registers) close() error {
+	_ = r.loop.Inspect(context.Background(), r.remember) // after a failure there is nothing to remember
 	r.loop.Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,6 +126,26 @@ func (r *Registers) close() error {
 		lease.lost()
 	}
 	return r.votes.Close()
+}
+
+// metricsPatience is how long the counters are waited for: the loop may be waiting for a slow disk.
+const metricsPatience = 100 * time.Millisecond
+
+// metrics are the counters of the core; the last ones while it is busy, and after close.
+func (r *Registers) metrics() quorum.Metrics {
+	ctx, cancel := context.WithTimeout(context.Background(), metricsPatience)
+	defer cancel()
+	_ = r.loop.Inspect(ctx, r.remember) // an error means that the last ones stay
+	if last := r.last.Load(); last != nil {
+		return *last
+	}
+	return quorum.Metrics{}
+}
+
+// remember keeps the core's counters; on the loop's goroutine.
+func (r *Registers) remember() {
+	m := r.core.Metrics()
+	r.last.Store(&m)
 }
 
 // save makes what the core has promised durable; on the loop's goroutine, whose messages wait for it.

@@ -42,6 +42,7 @@ func (a api) ready(w http.ResponseWriter, r *http.Request) {
 func counters(m egal.Metrics) map[string]uint64 {
 	all := make(map[string]uint64)
 	collect(all, "fabric", reflect.ValueOf(m.Fabric))
+	collect(all, "jobs", reflect.ValueOf(m.Jobs))
 	for _, service := range m.Slots {
 		collect(all, "slots", reflect.ValueOf(service))
 	}

@@ -56,7 +56,9 @@ type Member struct {
 	// Incarnation grows with each start of the node, UpNumber is the order of admission.
 	Incarnation uint64   `json:"incarnation"`
 	UpNumber    uint64   `json:"up_number"`
-	Weak        bool     `json:"weak"` // up, but without a number and a vote until the cluster can decide again
+	Version     string   `json:"version"`   // of the program; empty: it does not say
+	Protocols   string   `json:"protocols"` // versions that it speaks to other nodes: 1, or 1-2
+	Weak        bool     `json:"weak"`      // up, but without a number and a vote until the cluster can decide again
 	Slots       int      `json:"slots"`
 	Owns        float64  `json:"owns"` // share of all slots, 0 to 1
 	Ranges      []string `json:"ranges"`
@@ -113,7 +115,8 @@ func membersOf(n *egal.Node) []Member {
 		members = append(members, Member{
 			ID: m.ID.String(), Name: cmp.Or(m.Name, m.ID.String()[:8]), Fabric: m.Addr.String(), State: m.Status.String(),
 			Reachable: m.Reachable, Self: m.ID == view.Self(), Leader: m.ID == leader, Location: m.Location,
-			Roles: append([]string{}, m.Roles...), Incarnation: m.Generation, UpNumber: m.UpNumber, Weak: m.Weak, Ranges: []string{},
+			Roles: append([]string{}, m.Roles...), Incarnation: m.Generation, UpNumber: m.UpNumber, Weak: m.Weak,
+			Version: n.VersionOf(m.ID), Protocols: m.Protocols.String(), Ranges: []string{},
 			UnreachableFrom: append([]string{}, from[m.ID]...), ClockOff: view.ClockOff(m.ID),
 		})
 		if since, known := n.Since(m.ID); known {

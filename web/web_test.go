@@ -79,7 +79,7 @@ var changing = []struct {
 	{regexp.MustCompile(`"(written|created|started|updated|ended)": "[^"]+"`), `"$1": "<time>"`},
 	{regexp.MustCompile(`"(version|go|platform|time|revision)": "[^"]*"`), `"$1": "<$1>"`},
 	{regexp.MustCompile(`"modified": (true|false)`), `"modified": false`},
-	{regexp.MustCompile(`("(?:fabric|slots)\.[a-z_.]+"): \d+`), `$1: 0`},
+	{regexp.MustCompile(`("(?:fabric|jobs|slots)\.[a-z_.]+"): \d+`), `$1: 0`},
 }
 
 func settled(text string) string {

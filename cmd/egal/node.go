@@ -131,6 +131,7 @@ func (o *output) member(s web.MemberStatus, paint painter, now time.Time) string
 		{"ROLES", dash(strings.Join(m.Roles, ","))},
 		{"SLOTS", slots},
 		{"EPOCH", fmt.Sprint(m.Epoch)},
+		{"VERSION", dash(m.Version) + ", protocol " + m.Protocols},
 		{"INC", fmt.Sprint(m.Incarnation)},
 		{"LAST-SEEN", lastSeen(m, now)},
 	}

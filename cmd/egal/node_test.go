@@ -67,8 +67,8 @@ func TestNodeListInAllFormats(t *testing.T) {
 		golden(t, goldenFile("node-ls."+format), settled(list("-o", format)))
 	}
 	for _, test := range []struct{ format, want string }{
-		{"table", "NODE    ADDRESS  STATE  ZONE  OWNS  SLOTS  INC  LAST-SEEN"},
-		{"wide", "NODE    ADDRESS  STATE  ZONE  OWNS  SLOTS  INC  LAST-SEEN  EPOCH  FABRIC  ROLES  ID"},
+		{"table", "NODE    ADDRESS  STATE  ZONE  OWNS  SLOTS  VERSION  INC  LAST-SEEN"},
+		{"wide", "NODE    ADDRESS  STATE  ZONE  OWNS  SLOTS  VERSION  INC  LAST-SEEN  EPOCH  PROTOCOL  FABRIC  ROLES  ID"},
 	} {
 		head, rest, _ := strings.Cut(list("-o", test.format), "\n")
 		if strings.Join(strings.Fields(head), " ") != strings.Join(strings.Fields(test.want), " ") || !strings.Contains(rest, "● up, leader") {
@@ -341,18 +341,21 @@ func TestWaitingForAProcessThatDoesNotEnd(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		op      operation
-		ctx     context.Context
+		stopped bool
 		timeout time.Duration
 		code    int
 		text    string
 	}{
-		{"a process that goes on", leave, t.Context(), time.Nanosecond, exitTimeout, "one still answers after 1ns"},
-		{"others that do not agree", down, t.Context(), time.Nanosecond, exitTimeout, "not agreed after 1ns"},
-		{"a process, interrupted", leave, interrupted, patience, exitInterrupted, "interrupted"},
-		{"the others, interrupted", down, interrupted, patience, exitInterrupted, "interrupted"},
+		{"a process that goes on", leave, false, time.Nanosecond, exitTimeout, "one still answers after 1ns"},
+		{"others that do not agree", down, false, time.Nanosecond, exitTimeout, "not agreed after 1ns"},
+		{"a process, interrupted", leave, true, patience, exitInterrupted, "interrupted"},
+		{"the others, interrupted", down, true, patience, exitInterrupted, "interrupted"},
 	} {
-		f := (*fault)(nil)
-		err := w.awaitOperation(test.ctx, test.op, c, plan, operationFlags{timeout: test.timeout})
+		ctx, f := t.Context(), (*fault)(nil)
+		if test.stopped {
+			ctx = interrupted
+		}
+		err := w.awaitOperation(ctx, test.op, c, plan, operationFlags{timeout: test.timeout})
 		if !asError(err, &f) || f.code != test.code || !strings.Contains(f.Error(), test.text) {
 			t.Errorf("%s: %v", test.name, err)
 		}

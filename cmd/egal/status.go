@@ -123,17 +123,17 @@ func (o *output) status(s web.Status, paint painter, now time.Time) string {
 
 // members is the table of members.
 func (o *output) members(members []web.Member, paint painter, now time.Time) string {
-	head := []string{"NODE", "ADDRESS", "STATE", "ZONE", "OWNS", "SLOTS", "INC", "LAST-SEEN"}
+	head := []string{"NODE", "ADDRESS", "STATE", "ZONE", "OWNS", "SLOTS", "VERSION", "INC", "LAST-SEEN"}
 	if o.format == "wide" {
-		head = append(head, "EPOCH", "FABRIC", "ROLES", "ID")
+		head = append(head, "EPOCH", "PROTOCOL", "FABRIC", "ROLES", "ID")
 	}
 	rows := [][]string{head}
 	for _, m := range members {
 		row := []string{
-			m.Name, dash(m.Address), state(m), dash(m.Location), fmt.Sprintf("%.1f%%", 100*m.Owns), fmt.Sprint(m.Slots), fmt.Sprint(m.Incarnation), lastSeen(m, now),
+			m.Name, dash(m.Address), state(m), dash(m.Location), fmt.Sprintf("%.1f%%", 100*m.Owns), fmt.Sprint(m.Slots), dash(m.Version), fmt.Sprint(m.Incarnation), lastSeen(m, now),
 		}
 		if o.format == "wide" {
-			row = append(row, fmt.Sprint(m.Epoch), m.Fabric, dash(strings.Join(m.Roles, ",")), m.ID)
+			row = append(row, fmt.Sprint(m.Epoch), m.Protocols, m.Fabric, dash(strings.Join(m.Roles, ",")), m.ID)
 		}
 		rows = append(rows, row)
 	}

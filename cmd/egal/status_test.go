@@ -18,6 +18,7 @@ var changing = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{16}\b`), `<hash>`},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), `127.0.0.1:<port>`},
 	{regexp.MustCompile(`-p \d+`), `-p <port>`},
+	{regexp.MustCompile(`(version"?): "?[^",\n]+"?`), `$1: "<version>"`},
 	{regexp.MustCompile(`(since"?): "[^"]+"`), `$1: "<time>"`},
 	{regexp.MustCompile(`((?:incarnation|epoch)"?): \d+`), `$1: 1`},
 }
@@ -56,7 +57,7 @@ func TestADegradedClusterIsExitCodeFive(t *testing.T) {
 var example = web.Status{
 	Verdict: web.VerdictDegraded, Summary: "node-3 unreachable", Next: "egal status",
 	Members: []web.Member{
-		{Name: "node-1", Address: "127.0.0.1:7001", State: "up", Reachable: true, Leader: true, Location: "dc1/rack1", Owns: 0.3333, Slots: 5461, Incarnation: 1, Fabric: "127.0.0.1:7946", ID: "aa"},
+		{Name: "node-1", Address: "127.0.0.1:7001", State: "up", Reachable: true, Leader: true, Location: "dc1/rack1", Owns: 0.3333, Slots: 5461, Version: "v0.1.0", Protocols: "1", Incarnation: 1, Fabric: "127.0.0.1:7946", ID: "aa"},
 		{Name: "node-2", State: "joining", Reachable: true, Incarnation: 1, Roles: []string{"a", "b"}, Fabric: "127.0.0.1:7947", ID: "bb"},
 		{Name: "node-3", Address: "127.0.0.1:7003", State: "up", Location: "dc1/rack1", Owns: 0.3333, Slots: 5462, Incarnation: 3, Fabric: "127.0.0.1:7948", ID: "cc", Since: "2026-01-01T00:00:00.5Z"},
 	},
@@ -70,10 +71,10 @@ var example = web.Status{
 func TestTheTableHasASymbolBesideEachColour(t *testing.T) {
 	o := &output{format: "table"}
 	now := time.Date(2026, 1, 1, 0, 0, 13, 0, time.UTC)
-	want := `NODE    ADDRESS         STATE          ZONE       OWNS   SLOTS  INC  LAST-SEEN
-node-1  127.0.0.1:7001  ● up, leader   dc1/rack1  33.3%  5461   1    now
-node-2  -               ◐ joining      -          0.0%   0      1    now
-node-3  127.0.0.1:7003  ○ unreachable  dc1/rack1  33.3%  5462   3    12 s ago
+	want := `NODE    ADDRESS         STATE          ZONE       OWNS   SLOTS  VERSION  INC  LAST-SEEN
+node-1  127.0.0.1:7001  ● up, leader   dc1/rack1  33.3%  5461   v0.1.0   1    now
+node-2  -               ◐ joining      -          0.0%   0      -        1    now
+node-3  127.0.0.1:7003  ○ unreachable  dc1/rack1  33.3%  5462   -        3    12 s ago
 - node-3 unreachable from node-1 for 12 s
 - node-2 joining: not admitted yet
 degraded: node-3 unreachable; next: egal status`
@@ -90,7 +91,7 @@ degraded: node-3 unreachable; next: egal status`
 		t.Errorf("colours change the layout:\n%s", plain)
 	}
 	o.format = "wide"
-	if wide := o.status(example, false, now); !strings.Contains(wide, "INC  LAST-SEEN  EPOCH  FABRIC          ROLES  ID\n") || !strings.Contains(wide, "127.0.0.1:7947  a,b    bb\n") {
+	if wide := o.status(example, false, now); !strings.Contains(wide, "INC  LAST-SEEN  EPOCH  PROTOCOL  FABRIC          ROLES  ID\n") || !strings.Contains(wide, "127.0.0.1:7947  a,b    bb\n") {
 		t.Errorf("wide:\n%s", wide)
 	}
 }
