@@ -18,7 +18,7 @@ func startThree(t *testing.T) (data []string, nodes []*background) {
 	t.Helper()
 	seed := "127.0.0.1:" + freePorts(t, 1)[0]
 	for i, name := range []string{"one", "two", "three"} {
-		args := []string{"--name", name, "--join", seed, "--initial-members", "3"}
+		args := []string{"--name", name, "--join", seed, "--initial-members", "3", "--stable-after", "1h"} // nobody is down by itself
 		if i == 0 {
 			args = append(args, "--fabric-listen", seed)
 		}
