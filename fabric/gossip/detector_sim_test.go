@@ -243,6 +243,7 @@ func (d *detectorCheck) episode(choose *rand.Rand, loss float64, played *detecto
 		played.Refused++
 		d.excused[id] = true
 		d.crash(n)
+		d.run(15 * time.Millisecond) // its last answers arrive; its host refuses those that ask again
 		for _, other := range d.running() {
 			other.core.Receive(d.world.Now(), n.addr, PeerRefused{})
 			d.tell(other, PeerRefused{})
