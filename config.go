@@ -54,10 +54,13 @@ type Config struct {
 	// Structures are those that run on this node; empty: all there are.
 	Structures []string
 
-	// Seeds are host:port of the fabric of nodes to join by; this node may be among them. Without seeds the node founds
-	// a cluster of its own.
+	// Seeds are host:port of the fabric of nodes to join by, the same list for all nodes, or dns://host:port for all
+	// nodes that a name stands for; this node may be among them. The first one founds the cluster when no other seed is
+	// in one. Without seeds the node founds a cluster of its own.
 	Seeds []string
-	// FirstSeed makes this node the one that founds the cluster when no other seed is in one.
+	// Resolve looks up names of seeds; nil is the machine's resolver.
+	Resolve fabric.Resolver
+	// FirstSeed makes this node the first seed although its address does not show that.
 	FirstSeed bool
 	// InitialMembers is how many members the cluster is planned to begin with: slots are placed, and Ready reports,
 	// once so many are up. 0 means 1, and no plan.
@@ -65,6 +68,14 @@ type Config struct {
 
 	// FabricListen is host:port for other nodes, UDP and TCP; empty: DefaultFabricListen. Port 0 takes a free one.
 	FabricListen string
+	// ClusterKeyFile holds the cluster's keys, as transport.ParseKeyring reads them: what nodes say to each other is sealed
+	// by them, and who lacks them gets no answer. Empty: plain text, on loopback only unless AllowPlain.
+	ClusterKeyFile string
+	// Certificates make streams between nodes mutual TLS, beside the key, which they need. They are read again within ten
+	// seconds of a change. Zero: none.
+	Certificates transport.CertificateFiles
+	// AllowPlain lets nodes talk in plain text beyond loopback when there is no ClusterKeyFile.
+	AllowPlain bool
 	// FabricFanout is how many members a node hands a rumor to; 0: the fabric's default.
 	FabricFanout int
 	// FabricStrategy is how rumors spread: "inr" (or empty), "literal" or "push". All nodes should have the same.
@@ -73,6 +84,13 @@ type Config struct {
 	ProbeInterval time.Duration
 	// ProbeMisses is how many rounds of probes in a row go unanswered until a monitor misses a member; 0: the fabric's default.
 	ProbeMisses int
+	// DownPolicy decides, in a cluster that this node founds, which side of a partition goes on without members that
+	// stay unreachable: "majority" (or empty), "static-quorum" of at least DownQuorum members, or "oldest".
+	DownPolicy string
+	// DownQuorum belongs to the policy "static-quorum".
+	DownQuorum int
+	// StableAfter is how long the same members must have been unreachable before the policy is asked; 0: ten seconds.
+	StableAfter time.Duration
 	// Transport opens the way to other nodes, instead of UDP and TCP on FabricListen.
 	Transport func(ctx context.Context) (transport.Transport, error)
 	// Insecure lets the node listen beyond loopback although nothing is encrypted and nobody has to log in.
@@ -141,7 +159,7 @@ func (c Config) Validate() error {
 		if seed == "" {
 			fault("seeds: an empty one")
 		}
-		address("seeds", seed)
+		address("seeds", strings.TrimPrefix(seed, "dns://"))
 	}
 	bounded("initial members", c.InitialMembers, maxInitialMembers)
 	address("fabric listen", c.FabricListen)
@@ -154,15 +172,32 @@ func (c Config) Validate() error {
 	if _, err := gossip.ParseStrategy(cmp.Or(c.FabricStrategy, gossip.StrategyINR.String())); err != nil {
 		fault("fabric strategy %q: want inr, literal or push", c.FabricStrategy)
 	}
+	if _, err := gossip.ParseDownKind(cmp.Or(c.DownPolicy, gossip.DownMajority.String())); err != nil {
+		fault("down policy %q: want majority, static-quorum or oldest", c.DownPolicy)
+	}
+	if quorum := c.DownPolicy == gossip.DownStaticQuorum.String(); quorum != (c.DownQuorum > 0) || c.DownQuorum < 0 {
+		fault("down quorum %d with the policy %q\nhint: a quorum of at least 1 belongs to static-quorum, and to nothing else", c.DownQuorum, c.DownPolicy)
+	}
+	if c.StableAfter != 0 && c.StableAfter < time.Second {
+		fault("stable after %v: want 1 s or more", c.StableAfter)
+	}
 	if c.ProbeInterval < 0 || c.ProbeMisses < 0 || c.MaxClients < 0 {
 		fault("probe interval, probe misses and max clients are not negative")
 	}
 	if !slices.Contains([]string{"", "auto", "epoll", "net"}, c.SlotsEngine) {
 		fault("slots engine %q: want auto, epoll or net", c.SlotsEngine)
 	}
+	if files := c.Certificates; files != (transport.CertificateFiles{}) {
+		switch {
+		case files.CA == "" || files.Cert == "" || files.Key == "":
+			fault("tls: want the files of the authority, the certificate and its key together")
+		case c.ClusterKeyFile == "":
+			fault("tls: certificates protect streams only\nhint: give all nodes one cluster key, too")
+		}
+	}
 	if !c.Insecure {
-		if c.Transport == nil && !isLoopback(c.FabricListen) {
-			fault("fabric listen %s: %w", c.FabricListen, ErrInsecure)
+		if c.Transport == nil && !isLoopback(c.FabricListen) && c.ClusterKeyFile == "" && !c.AllowPlain {
+			fault("fabric listen %s: %w\nhint: give all nodes one cluster key", c.FabricListen, ErrInsecure)
 		}
 		if c.runs(StructureSlots) && !isLoopback(c.SlotsListen) {
 			fault("slots listen %s: %w", c.SlotsListen, ErrInsecure)

@@ -19,7 +19,7 @@
 // # Ending
 //
 // [Node.Close] stops everything the node has started and waits for it, without a word to the others: they notice, and
-// the node comes back as the same member. [Node.Leave] says goodbye: the members give up on the node at once.
+// the node comes back as the same member. [Node.Leave] takes the node out of the cluster, and waits until that is known.
 //
 // # Concurrency
 //

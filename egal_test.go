@@ -250,15 +250,23 @@ func failing(store string) *net.ListenConfig {
 	}}
 }
 
-func memberOf(t *testing.T, n *egal.Node, id string) (member gossip.Member) {
+// memberOf waits until n sees the member: who is let in may know it a moment before the leader shows it.
+func memberOf(t *testing.T, n *egal.Node, id string) gossip.Member {
 	t.Helper()
-	for _, m := range n.Fabric().View().Members() {
-		if m.ID.String() == id {
-			return m
+	deadline := time.After(10 * time.Second)
+	for {
+		changed := n.Fabric().Changed()
+		for _, m := range n.Fabric().View().Members() {
+			if m.ID.String() == id {
+				return m
+			}
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("%s is no member", id)
 		}
 	}
-	t.Fatalf("%s is no member", id)
-	return member
 }
 
 func TestAFailedStartDoesNotEndAMembership(t *testing.T) {

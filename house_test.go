@@ -40,19 +40,20 @@ var plan = map[string]room{
 	"internal/wire":      {floor: 0, pure: true},
 	"internal/invariant": {floor: 0, pure: true},
 	"internal/slab":      {floor: 0.5, thirdParty: []string{"golang.org/x/sys"}},
-	"internal/loop":      {floor: 0.5},
+	"internal/loop":      {floor: 0.5, thirdParty: []string{"golang.org/x/sys"}},
+	"internal/certs":     {floor: 0.5},
 	"internal/durable":   {floor: 0.5, thirdParty: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 	"internal/sim":       {floor: 0.5, thirdParty: []string{"github.com/cockroachdb/pebble/v2/vfs"}},
 
 	"fabric/gossip":     {floor: 1, pure: true},
 	"fabric/gossip/lab": {floor: 1.5, pure: true}, // the second half of floor 1: uses gossip and sim
-	"fabric/quorum":     {floor: 1, pure: true},
-	"fabric/transport":  {floor: 1, thirdParty: []string{"golang.org/x/crypto"}},
+	"fabric/quorum":     {floor: 1.5, pure: true}, // the second half of floor 1: uses the types of gossip
+	"fabric/transport":  {floor: 1, thirdParty: []string{"golang.org/x/crypto", "golang.org/x/sys/cpu"}},
 
 	"fabric": {floor: 2},
 
 	"internal/settings": {floor: 3, thirdParty: []string{"go.yaml.in/yaml/v3"}},
-	"internal/access":   {floor: 3},
+	"internal/access":   {floor: 3, thirdParty: []string{"golang.org/x/crypto"}},
 	"internal/jobs":     {floor: 3},
 
 	"slots/internal/resp":     {floor: 4, pure: true},

@@ -14,7 +14,9 @@ import (
 	"github.com/egalcluster/egal/fabric"
 	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/fabric/transport"
+	"github.com/egalcluster/egal/internal/access"
 	"github.com/egalcluster/egal/internal/durable"
+	"github.com/egalcluster/egal/internal/jobs"
 	"github.com/egalcluster/egal/slots"
 )
 
@@ -25,9 +27,15 @@ const goodbyeTimeout = time.Second
 type Node struct {
 	config Config
 	fabric *fabric.Fabric
+	access *access.Access
+	jobs   *jobs.Service
 	slots  []*slots.Service
 	ended  chan struct{} // closed by Close
 	close  func() error  // once
+
+	history  history
+	watching sync.WaitGroup // until the fabric closes
+	running  sync.WaitGroup
 }
 
 // Start opens the node's ports, reads its identity from its data directory or makes it, and sets out to join or found
@@ -40,12 +48,22 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.foresee(ctx); err != nil {
 		return nil, fmt.Errorf("egal: start: %w", err)
 	}
-	members, err := startFabric(ctx, cfg)
+	secrets, err := loadSecrets(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("egal: start: %w", err)
+	}
+	members, err := startFabric(ctx, cfg, secrets)
 	if err != nil {
 		return nil, fmt.Errorf("egal: start: %w", err)
 	}
 	n := &Node{config: cfg, fabric: members, ended: make(chan struct{})}
+	if secrets.certificates != nil {
+		n.running.Go(func() { secrets.watch(n.ended, cfg.Logger) }) // ends by Close
+	}
 	n.close = sync.OnceValue(n.stop)
+	n.access = access.Open(access.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger}) //nolint:contextcheck // what these start ends by Close
+	n.jobs = jobs.Open(jobs.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger})       //nolint:contextcheck // likewise
+	n.watching.Go(n.watch)                                                                   // ends by Close
 	if cfg.runs(StructureSlots) {
 		service, err := startSlots(ctx, cfg, members)
 		if err != nil {
@@ -63,6 +81,7 @@ func (c Config) complete() Config {
 	c.SlotsListen = cmp.Or(c.SlotsListen, DefaultSlotsListen)
 	c.SlotsEngine = cmp.Or(c.SlotsEngine, "auto")
 	c.FabricStrategy = cmp.Or(c.FabricStrategy, gossip.StrategyINR.String())
+	c.DownPolicy = cmp.Or(c.DownPolicy, gossip.DownMajority.String())
 	c.Version = cmp.Or(c.Version, Version().Version)
 	if c.ListenConfig == nil {
 		c.ListenConfig = &net.ListenConfig{}
@@ -94,8 +113,12 @@ func (c Config) foresee(ctx context.Context) error {
 	return listener.Close()
 }
 
-func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
+func startFabric(ctx context.Context, cfg Config, using secrets) (*fabric.Fabric, error) {
 	strategy, err := gossip.ParseStrategy(cfg.FabricStrategy)
+	if err != nil {
+		return nil, err
+	}
+	kind, err := gossip.ParseDownKind(cfg.DownPolicy)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +126,8 @@ func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
 	if open == nil {
 		open = func(ctx context.Context) (transport.Transport, error) {
 			return transport.Listen(ctx, transport.NetConfig{
-				Addr: cfg.FabricListen, ListenConfig: cfg.ListenConfig, AllowPlain: cfg.Insecure, Logger: cfg.Logger,
+				Addr: cfg.FabricListen, ListenConfig: cfg.ListenConfig, Keys: using.keys, Certificates: using.certificates,
+				AllowPlain: cfg.AllowPlain || cfg.Insecure, Logger: cfg.Logger,
 			})
 		}
 	}
@@ -117,10 +141,13 @@ func startFabric(ctx context.Context, cfg Config) (*fabric.Fabric, error) {
 	}
 	return fabric.Start(ctx, fabric.Config{
 		FS: disk, Dir: cfg.Data, Transport: way,
-		Seeds: cfg.Seeds, Found: cfg.FirstSeed, InitialMembers: cfg.InitialMembers,
+		Seeds: cfg.Seeds, Resolve: cfg.Resolve, Found: cfg.FirstSeed, InitialMembers: cfg.InitialMembers,
 		Name: cfg.Name, Location: cfg.Location, Roles: cfg.Roles,
-		Gossip: gossip.Config{Strategy: strategy, Fanout: cfg.FabricFanout, ProbeInterval: cfg.ProbeInterval, ProbeMisses: cfg.ProbeMisses},
-		Now:    cfg.Now, Rand: cfg.Seed, Logger: cfg.Logger,
+		Gossip: gossip.Config{
+			Strategy: strategy, Fanout: cfg.FabricFanout, ProbeInterval: cfg.ProbeInterval, ProbeMisses: cfg.ProbeMisses,
+			DownPolicy: gossip.DownPolicy{Kind: kind, Quorum: cfg.DownQuorum, StableAfter: cfg.StableAfter},
+		},
+		Now: cfg.Now, Rand: cfg.Seed, Logger: cfg.Logger,
 	})
 }
 
@@ -169,15 +196,20 @@ func (n *Node) stop() error {
 	for _, service := range n.slots {
 		faults = append(faults, service.Close())
 	}
+	n.jobs.Close() // its jobs go on elsewhere
+	n.access.Close()
+	n.watching.Wait()
 	faults = append(faults, n.fabric.Close())
+	n.running.Wait()
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("egal: close: %w", err)
 	}
 	return nil
 }
 
-// Leave says goodbye to the cluster and closes the node: the others take it out of the membership at once, instead of
-// waiting for it. What it alone holds is gone from the cluster.
+// Leave takes the node out of the cluster and closes it. It waits until the leader has let the node go and all that
+// count know that; at most until ctx ends, or some seconds: then the node just says that it ends. What it alone holds
+// is gone from the cluster.
 func (n *Node) Leave(ctx context.Context) error {
 	err := n.fabric.Leave(ctx)
 	if err != nil {
@@ -185,6 +217,36 @@ func (n *Node) Leave(ctx context.Context) error {
 	}
 	return errors.Join(err, n.Close())
 }
+
+// Forget removes a member that is down or cannot be reached from the cluster, for good; id is 32 hexadecimal digits. What
+// it owned is nobody's then, and its process, if there is one, stops when it hears of it.
+func (n *Node) Forget(ctx context.Context, id string) error {
+	return n.dispose(ctx, "forget", id, n.fabric.Forget)
+}
+
+// Down takes a member that cannot be reached for down, as the down policy would after a while: the others decide
+// without it, and it joins again by itself when it comes back.
+func (n *Node) Down(ctx context.Context, id string) error {
+	return n.dispose(ctx, "down", id, n.fabric.Down)
+}
+
+func (n *Node) dispose(ctx context.Context, what, id string, do func(context.Context, gossip.NodeID) error) error {
+	member, err := gossip.ParseNodeID(id)
+	if err == nil {
+		err = do(ctx, member)
+	}
+	switch {
+	case errors.Is(err, gossip.ErrReachable):
+		return fmt.Errorf("egal: %s: %w\nhint: a member that answers leaves by itself: egal node leave", what, err)
+	case err != nil:
+		return fmt.Errorf("egal: %s: %w", what, err)
+	}
+	return nil
+}
+
+// Cause is what keeps this node out of its cluster, or the cluster from admitting and removing members, in a sentence
+// without its end; empty: nothing does.
+func (n *Node) Cause() string { return n.fabric.Condition().Cause(n.fabric.View()) }
 
 // ID is the node's identity, 32 hexadecimal digits, made once with its data directory.
 func (n *Node) ID() string { return n.fabric.ID().String() }
@@ -195,10 +257,17 @@ func (n *Node) Config() Config { return n.config }
 // Fabric is the cluster as this node sees it.
 func (n *Node) Fabric() *fabric.Fabric { return n.fabric }
 
+// Access are the users and roles of the cluster.
+func (n *Node) Access() *access.Access { return n.access }
+
+// Jobs are the long work of the cluster, which goes on when the node that runs it ends.
+func (n *Node) Jobs() *jobs.Service { return n.jobs }
+
 // Slots are the node's services of the store; none if it does not run here. The slice is the caller's.
 func (n *Node) Slots() []*slots.Service { return append([]*slots.Service(nil), n.slots...) }
 
-// Failed is closed when the node must stop, because another process runs with its identity; Err then says so.
+// Failed is closed when the node must stop: another process runs with its identity, it was removed from its cluster,
+// or the cluster speaks a version that it does not. Err then says which.
 func (n *Node) Failed() <-chan struct{} { return n.fabric.Failed() }
 
 // Err is nil until Failed is closed.

@@ -93,8 +93,21 @@ type process struct {
 // start runs egal until the end of the test.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, args...), ended: make(chan struct{}), grown: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env...)
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), env...)
+	return follow(t, cmd)
+}
+
+// startIn runs egal in a network namespace, until the end of the test.
+func startIn(t *testing.T, namespace string, args ...string) *process {
+	t.Helper()
+	return follow(t, exec.Command("ip", append([]string{"netns", "exec", namespace, binary}, args...)...))
+}
+
+// follow runs a command until the end of the test.
+func follow(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, ended: make(chan struct{}), grown: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	var err error
@@ -111,7 +124,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("egal %s printed:\n%s", strings.Join(args, " "), p.text())
+			t.Logf("%s printed:\n%s", strings.Join(cmd.Args, " "), p.text())
 		}
 	})
 	return p

@@ -17,10 +17,12 @@ import (
 // patience bounds every wait for an event; nothing waits that long unless it is broken.
 const patience = 30 * time.Second
 
-// cluster is a set of fabrics in this process, over sockets or memory.
+// cluster is a set of fabrics in this process, over sockets or memory. Tests over sockets are sealed, since what passes
+// there passes in plain text, too; benchmarks are plain.
 type cluster struct {
 	t       testing.TB
 	network *transport.Network // nil: sockets
+	keys    *transport.Keyring // nil: plain
 	rules   *transport.Rules
 	nodes   []*node
 }
@@ -95,9 +97,9 @@ func (c *cluster) listen(addr netip.AddrPort) transport.Transport {
 	case c.network != nil:
 		tr, err = c.network.Listen(addr)
 	case !addr.IsValid():
-		tr, err = transport.Listen(context.Background(), transport.NetConfig{Addr: "127.0.0.1:0"})
+		tr, err = transport.Listen(context.Background(), transport.NetConfig{Addr: "127.0.0.1:0", Keys: c.keys})
 	default:
-		tr, err = transport.Listen(context.Background(), transport.NetConfig{Addr: addr.String()})
+		tr, err = transport.Listen(context.Background(), transport.NetConfig{Addr: addr.String(), Keys: c.keys})
 	}
 	must(c.t, err)
 	return c.rules.Wrap(tr)
@@ -232,7 +234,11 @@ func everywhere(t *testing.T, test func(t *testing.T, c *cluster)) {
 	t.Helper()
 	for _, memory := range []bool{false, true} {
 		t.Run(map[bool]string{false: "loopback", true: "memory"}[memory], func(t *testing.T) {
-			test(t, newCluster(t, memory))
+			c := newCluster(t, memory)
+			if !memory {
+				c.keys = transport.NewKeyring(transport.Key{1, 2, 3})
+			}
+			test(t, c)
 		})
 	}
 }

@@ -28,11 +28,14 @@ type Config struct {
 	Dir string
 	// Transport reaches the other nodes. Start takes it over: it is closed by Close, and when Start fails.
 	Transport transport.Transport
-	// Seeds are host:port of nodes to join by, this node itself among them or not. Names are resolved again and
-	// again in the background.
+	// Seeds are host:port of nodes to join by, this node itself among them or not, the same list for all nodes; or
+	// dns://host:port for all the nodes that a name stands for. Names are resolved again and again in the background.
+	// The node that the first seed stands for founds the cluster when no other seed is in one.
 	Seeds []string
-	// Found makes this node the first seed: it founds the cluster when no other seed is in one.
+	// Found makes this node the first seed although its address does not show that.
 	Found bool
+	// Resolve looks up names of seeds; nil is the machine's resolver.
+	Resolve Resolver
 	// InitialMembers is the number of members the cluster is planned to start with. Above 1 a node that is not the
 	// first seed never founds, and silence of seeds founds nothing.
 	InitialMembers int
@@ -65,7 +68,7 @@ func (c *Config) Validate() error {
 		faults = append(faults, fmt.Errorf("fabric: config: %d seeds, at most %d", len(c.Seeds), MaxSeeds))
 	}
 	for _, seed := range c.Seeds {
-		if _, _, err := splitSeed(seed); err != nil {
+		if _, err := parseSeed(seed); err != nil {
 			faults = append(faults, err)
 		}
 	}

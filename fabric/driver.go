@@ -18,6 +18,10 @@ func (h handler) Datagram(from netip.AddrPort, b []byte) { h.packet(from, b) }
 func (h handler) Frame(from netip.AddrPort, b []byte) { h.packet(from, b) }
 
 func (h handler) packet(from netip.AddrPort, b []byte) {
+	if len(b) > 0 && b[0] == registersTag {
+		h.fabric.registers.packet(b)
+		return
+	}
 	packet, err := gossip.Decode(b)
 	if err != nil {
 		h.fabric.counters.undecodable.Add(1)
@@ -38,11 +42,15 @@ func (f *Fabric) send(to gossip.Peer, m gossip.Message) {
 		return
 	}
 	f.encoded = gossip.Encode(f.encoded[:0], packet)
+	if packet.Cluster != f.entered { // before what is sent as a member
+		f.entered = packet.Cluster
+		f.transport.Enter(transport.ClusterID(packet.Cluster))
+	}
 	var err error
 	if packet.Reliable() || len(f.encoded) > transport.MaxDatagram {
 		err = f.transport.SendFrame(to, f.encoded)
 	} else {
-		err = f.transport.SendDatagram(to, f.encoded)
+		err = f.transport.SendDatagram(to, uint64(packet.ReceiverBoot), f.encoded)
 	}
 	if err != nil { // the core takes it for a loss and repairs it
 		f.counters.unsent.Add(1)
@@ -55,6 +63,8 @@ func (f *Fabric) notify(event gossip.Event) {
 	case gossip.ViewChanged:
 		f.publish(e.View)
 	case gossip.Joined:
+		f.entered = e.Cluster
+		f.transport.Enter(transport.ClusterID(e.Cluster))
 		f.publish(f.core.View())
 		f.founding.joined(e.Cluster)
 	case gossip.JoinRefused:
@@ -62,10 +72,9 @@ func (f *Fabric) notify(event gossip.Event) {
 	case gossip.Refused:
 		f.refusal = e.Err
 	case gossip.Superseded:
-		f.fail.Do(func() {
-			f.failure = ErrSuperseded
-			close(f.failed)
-		})
+		f.mustStop(ErrSuperseded)
+	default:
+		f.lived(event)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // ErrSuperseded says that a later process with this node's identity is in the cluster.
-var ErrSuperseded = errors.New("fabric: another process runs with this node's identity")
+var ErrSuperseded = errors.New("fabric: another process runs with this node's identity\nhint: a copied data directory; start the copy with an empty one")
 
 // Fabric is one node's handle on the running cluster. All methods are safe from any goroutine.
 type Fabric struct {
@@ -25,6 +25,8 @@ type Fabric struct {
 	transport transport.Transport
 	core      *gossip.Core // owned by the loop's goroutine
 	loop      *loop.Loop[gossip.Peer, gossip.Message, gossip.Event]
+	registers *Registers
+	bootNow   func() time.Time // counts the time in which the machine is suspended
 	logger    *slog.Logger
 
 	published atomic.Pointer[published]
@@ -35,10 +37,16 @@ type Fabric struct {
 	closeErr  error
 	failed    chan struct{}
 	fail      sync.Once
-	failure   error // set before failed is closed
+	failure   error         // set before failed is closed
+	ended     chan struct{} // closed by Close
+	left      chan struct{} // closed when the node is out of the cluster
+	leaving   sync.Once
+	notices   chan gossip.Event // for observe; more than fit are not logged
+	condition condition
 
-	encoded  []byte // scratch of send, owned by the loop's goroutine
-	refusal  error  // of the write in progress, owned by the loop's goroutine
+	encoded  []byte           // scratch of send, owned by the loop's goroutine
+	entered  gossip.ClusterID // what the transport knows of our cluster; as encoded
+	refusal  error            // of the write in progress, owned by the loop's goroutine
 	last     atomic.Pointer[gossip.Metrics]
 	counters struct{ undecodable, unsent, snapshots, snapshotFailures atomic.Uint64 }
 }
@@ -67,8 +75,12 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 	if err := errors.Join(config.Validate(), ctx.Err()); err != nil {
 		return nil, err
 	}
+	bootNow := config.Now
 	if config.Now == nil {
-		config.Now = time.Now
+		config.Now, bootNow = time.Now, loop.BootTime
+	}
+	if config.Resolve == nil {
+		config.Resolve = systemResolver
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -77,8 +89,14 @@ func start(ctx context.Context, config Config) (*Fabric, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Fabric{config: config, home: h, transport: config.Transport, logger: config.Logger, failed: make(chan struct{})}
+	f := &Fabric{
+		config: config, home: h, transport: config.Transport, bootNow: bootNow, logger: config.Logger, failed: make(chan struct{}),
+		ended: make(chan struct{}), left: make(chan struct{}), notices: make(chan gossip.Event, maxNotices),
+	}
 	if err := f.begin(); err != nil { //nolint:contextcheck // what it starts outlives Start
+		if f.registers != nil {
+			err = errors.Join(err, f.registers.votes.Close())
+		}
 		return nil, errors.Join(err, h.lock.Close())
 	}
 	return f, nil
@@ -92,11 +110,17 @@ func (f *Fabric) begin() error {
 		return err
 	}
 	f.founding = newFounding(f.config.Seeds, f.Addr())
+	f.founding.may = f.mayFound()
 	alone := f.foundsAtOnce()
 	if alone && f.home.identity.cluster.IsZero() {
-		f.home.identity.cluster = newClusterID(random)
+		f.home.identity.cluster, f.home.identity.founding = newClusterID(random), true
 	}
-	if err := f.home.begin(now, random); err != nil {
+	boot := gossip.BootID(max(random.Uint64(), 1))
+	f.home.name(random)
+	if f.registers, err = f.openRegisters(boot, random.Uint64()); err != nil { // before the identity: see there
+		return err
+	}
+	if err := f.home.begin(now); err != nil {
 		return err
 	}
 	snapshot, err := f.startingState()
@@ -105,11 +129,11 @@ func (f *Fabric) begin() error {
 	}
 	gossiping := f.config.Gossip
 	gossiping.ID, gossiping.Generation = f.home.identity.node, f.home.identity.generation
-	gossiping.Boot = gossip.BootID(max(random.Uint64(), 1))
+	gossiping.Boot = boot
 	gossiping.Seed = random.Uint64()
 	gossiping.Addr = f.Addr()
 	gossiping.Name, gossiping.Location, gossiping.Roles = f.config.Name, f.config.Location, f.config.Roles
-	if gossiping.View == nil && !alone {
+	if gossiping.View == nil {
 		gossiping.Snapshot = snapshot
 	}
 	if f.core, err = gossip.New(gossiping, now); err != nil {
@@ -117,16 +141,20 @@ func (f *Fabric) begin() error {
 	}
 	initial := f.core.View()
 	f.published.Store(&published{view: initial, changed: make(chan struct{})})
+	f.entered = initial.Cluster()
+	f.transport.Enter(transport.ClusterID(f.entered))
 	f.loop = loop.Start(f.core, loop.Config[gossip.Peer, gossip.Message, gossip.Event]{
 		Now: f.config.Now, Send: f.send, Notify: f.notify,
 	})
-	f.transport.Start(handler{f})
+	f.registers.start()
+	f.transport.Start(transport.Identity{Node: gossiping.ID, Boot: uint64(gossiping.Boot)}, handler{f})
 	background, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	cluster := f.home.identity.cluster
-	f.running.Go(func() { f.settle(background, alone, cluster, random) }) // these three end by Close
+	f.running.Go(func() { f.settle(background, alone, cluster, random) }) // these end by Close
 	f.running.Go(func() { f.observe(background, initial) })
 	f.running.Go(func() { f.persist(background) })
+	f.running.Go(func() { f.keepRoot(background) })
 	return nil
 }
 
@@ -138,7 +166,7 @@ func (f *Fabric) startingState() (*gossip.Snapshot, error) {
 	case snapshot != nil && snapshot.Cluster() != i.cluster:
 		return nil, fmt.Errorf("%s belongs to cluster %s, the node to %s\nhint: delete this file; the node then learns the members from its seeds",
 			f.home.snapshotPath(), snapshot.Cluster(), i.cluster)
-	case snapshot != nil || i.cluster.IsZero():
+	case snapshot != nil || i.cluster.IsZero() || i.founding:
 		return snapshot, nil
 	}
 	return gossip.DecodeSnapshot(gossip.EncodeSnapshot(gossip.NewView(gossip.Contents{Self: i.node, Cluster: i.cluster})))
@@ -147,8 +175,11 @@ func (f *Fabric) startingState() (*gossip.Snapshot, error) {
 // ID is the node's identity, made once with its data directory.
 func (f *Fabric) ID() gossip.NodeID { return f.home.identity.node }
 
-// Fresh reports whether this start has made the identity: the node was no member of anything before.
+// Fresh reports whether this is the first start with the identity: the node was no member of anything before.
 func (f *Fabric) Fresh() bool { return f.home.fresh }
+
+// Registers are the cluster's quorum registers.
+func (f *Fabric) Registers() *Registers { return f.registers }
 
 // Addr is where other nodes reach this one.
 func (f *Fabric) Addr() netip.AddrPort { return f.config.Transport.Addr() }
@@ -230,22 +261,15 @@ func (f *Fabric) Err() error {
 	}
 }
 
-// Leave says goodbye: the others remove this node as soon as they hear it. Close comes after it.
-func (f *Fabric) Leave(ctx context.Context) error {
-	err := f.loop.Request(ctx, f.Addr(), gossip.Leave{}, func() { f.publish(f.core.View()) })
-	if err != nil {
-		return fmt.Errorf("fabric: leave: %w", err)
-	}
-	return nil
-}
-
 // Close stops at once and without a goodbye, as if the process had died, but for a last snapshot of the view. It
 // waits for every goroutine, and releases the data directory.
 func (f *Fabric) Close() error {
 	f.closing.Do(func() {
+		close(f.ended)
 		f.stop()
 		err := f.transport.Close()
 		_ = f.loop.Inspect(context.Background(), func() { f.remember() }) // after a failure there is nothing to remember
+		err = errors.Join(err, f.registers.close())
 		f.loop.Close()
 		f.running.Wait()
 		f.closeErr = errors.Join(err, f.saveView(f.View()), f.home.lock.Close())

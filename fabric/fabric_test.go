@@ -276,9 +276,12 @@ func TestADirectoryHasOneNode(t *testing.T) {
 			}
 			elsewhere := fs.PathJoin(dir, "copy")
 			must(t, durable.MakeDir(fs, elsewhere))
-			content, err := durable.ReadFile(fs, fs.PathJoin(dir, identityFile), maxIdentityBytes)
-			must(t, err)
-			must(t, durable.WriteFile(fs, fs.PathJoin(elsewhere, identityFile), content))
+			must(t, durable.MakeDir(fs, fs.PathJoin(elsewhere, fabricDir)))
+			for _, file := range []string{identityFile, fs.PathJoin(fabricDir, votesFile)} {
+				content, err := durable.ReadFile(fs, fs.PathJoin(dir, file), maxIdentityBytes)
+				must(t, err)
+				must(t, durable.WriteFile(fs, fs.PathJoin(elsewhere, file), content))
+			}
 			if _, err := open(elsewhere); !errors.Is(err, ErrCopied) || !strings.Contains(err.Error(), dir) {
 				t.Fatalf("a copied directory: %v", err)
 			}

@@ -2,73 +2,47 @@ package fabric
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 	mathrand "math/rand/v2"
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/egalcluster/egal/fabric/gossip"
 )
 
-// This file gets the node into a cluster: it resolves the seeds, and decides whether this node founds.
+// This file decides whether this node founds, and gets it into a cluster. seeds.go resolves the seeds.
 //
-//	| this node                    | the other seeds                                | founds               |
-//	|------------------------------|------------------------------------------------|----------------------|
-//	| in a cluster by its snapshot | any                                            | never                |
-//	| names no other seed          |                                                | at once (1)          |
-//	| is the first seed            | all refuse, or say that they are in no cluster | then                 |
-//	| is the first seed            | some are silent                                | after 5 s, loudly (2) |
-//	| is another                   | any                                            | never                |
+//	| this node                                   | the other seeds                                | founds                |
+//	|---------------------------------------------|------------------------------------------------|-----------------------|
+//	| in a cluster by its directory               | any                                            | never                 |
+//	| names no other seed                         |                                                | at once (1)           |
+//	| is the first seed                           | all refuse, or say that they are in no cluster | then                  |
+//	| is the first seed                           | some are silent                                | after 5 s, loudly (2) |
+//	| has the lowest address of a name of several | as many as initial members, all as above       | then (3)              |
+//	| is another                                  | any                                            | never                 |
 //
 // (1) unless more than one initial member is configured and it is not the first seed.
 // (2) only with an empty directory, and unless more than one initial member is configured.
+// (3) only where the first seed is such a name, and the count of initial members is configured.
+//
+// The first seed is the node whose address the first of the seeds resolves to, by itself: a name that stands for
+// several nodes has no first. The founder writes the cluster's id into its directory before it founds: if it dies in
+// between, or before it has saved who has joined, it comes back into the same cluster.
 
-const (
-	// resolveInterval is the time between two look-ups of the seeds' names.
-	resolveInterval = 5 * time.Second
-	resolveTimeout  = 3 * time.Second
-	// answerLife is how long a seed's answer counts: the core asks each seed more often.
-	answerLife = 2 * time.Second
-	// maxSeedAddresses is how many addresses of one name are used.
-	maxSeedAddresses = 16
-)
-
-// splitSeed reads host:port.
-func splitSeed(seed string) (host string, port uint16, err error) {
-	host, text, err := net.SplitHostPort(seed)
-	if err != nil {
-		return "", 0, fmt.Errorf("fabric: config: seed %q: %w", seed, err)
-	}
-	number, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || number == 0 || host == "" {
-		return "", 0, fmt.Errorf("fabric: config: seed %q: want host:port", seed)
-	}
-	return host, uint16(number), nil
-}
+// answerLife is how long a seed's answer counts: the core asks each seed more often.
+const answerLife = 2 * time.Second
 
 // founding is what is known on the way into a cluster.
 type founding struct {
 	self netip.AddrPort
+	may  bool          // the node may found at all; set before it runs
 	wake chan struct{} // an answer came, or the node got in
 
 	mu      sync.Mutex // guards what follows
 	seeds   []seed
 	answers map[netip.AddrPort]answer
 	cluster gossip.ClusterID // zero: not in one
-}
-
-// seed is one configured seed with the addresses it resolved to; a literal one has its address from the start.
-type seed struct {
-	name      string
-	host      string
-	port      uint16
-	literal   bool
-	addresses []netip.AddrPort
 }
 
 type answer struct {
@@ -79,16 +53,9 @@ type answer struct {
 func newFounding(names []string, self netip.AddrPort) *founding {
 	s := &founding{self: self, wake: make(chan struct{}, 1), answers: map[netip.AddrPort]answer{}}
 	for _, name := range names {
-		host, port, err := splitSeed(name)
-		if err != nil {
-			continue // Validate has refused it
+		if next, err := parseSeed(name); err == nil { // Validate has refused the others
+			s.seeds = append(s.seeds, next)
 		}
-		next := seed{name: name, host: host, port: port}
-		if ip, err := netip.ParseAddr(host); err == nil {
-			next.literal = true
-			next.addresses = []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), port)}
-		}
-		s.seeds = append(s.seeds, next)
 	}
 	return s
 }
@@ -98,27 +65,6 @@ func (s *founding) poke() {
 	case s.wake <- struct{}{}:
 	default:
 	}
-}
-
-// isSelf reports whether a seed is this node itself.
-func (s *founding) isSelf(of seed) bool {
-	return len(of.addresses) > 0 && slices.Contains(of.addresses, s.self)
-}
-
-// others are the addresses of the other seeds; complete is false while a name has not been resolved.
-func (s *founding) others() (addresses []netip.AddrPort, complete bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	complete = true
-	for _, seed := range s.seeds {
-		if s.isSelf(seed) {
-			continue
-		}
-		complete = complete && len(seed.addresses) > 0
-		addresses = append(addresses, seed.addresses...)
-	}
-	slices.SortFunc(addresses, netip.AddrPort.Compare)
-	return slices.Compact(addresses), complete
 }
 
 // answered takes note of what a seed said.
@@ -154,6 +100,20 @@ func (s *founding) refusals(reported map[netip.AddrPort]string) map[netip.AddrPo
 	return news
 }
 
+// refusal is one that a person should hear of; empty: there is none.
+func (s *founding) refusal() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.seeds {
+		for _, address := range s.seeds[i].addresses {
+			if a, ok := s.answers[address]; ok && a.reason != gossip.ReasonNoCluster && a.reason != gossip.ReasonRefused {
+				return a.reason
+			}
+		}
+	}
+	return ""
+}
+
 // joined takes note that the node is in a cluster.
 func (s *founding) joined(cluster gossip.ClusterID) {
 	s.mu.Lock()
@@ -166,39 +126,6 @@ func (s *founding) in() gossip.ClusterID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cluster
-}
-
-// names reports whether a seed has to be looked up.
-func (s *founding) names() bool {
-	return slices.ContainsFunc(s.seeds, func(seed seed) bool { return !seed.literal })
-}
-
-// resolve looks up all names at once. A name that cannot be looked up keeps what it had.
-func (s *founding) resolve(ctx context.Context, logger *slog.Logger) {
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
-	var lookups sync.WaitGroup
-	for i := range s.seeds {
-		host, port := s.seeds[i].host, s.seeds[i].port
-		if s.seeds[i].literal {
-			continue
-		}
-		lookups.Go(func() {
-			ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-			if err != nil {
-				logger.Warn("a seed's name was not resolved", slog.String("event", "seed_unresolved"), slog.String("seed", host), slog.Any("error", err))
-				return
-			}
-			var addresses []netip.AddrPort
-			for _, ip := range ips[:min(len(ips), maxSeedAddresses)] {
-				addresses = append(addresses, netip.AddrPortFrom(ip.Unmap(), port))
-			}
-			s.mu.Lock()
-			s.seeds[i].addresses = addresses
-			s.mu.Unlock()
-		})
-	}
-	lookups.Wait()
 }
 
 // verdict is what the other seeds together say.
@@ -214,14 +141,11 @@ func (s *founding) verdict(now time.Time) verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := verdictEmpty
-	for _, seed := range s.seeds {
-		if s.isSelf(seed) {
-			continue
-		}
-		if len(seed.addresses) == 0 {
+	for i := range s.seeds {
+		if len(s.seeds[i].addresses) == 0 {
 			v = verdictSilent
 		}
-		for _, address := range seed.addresses {
+		for _, address := range s.seeds[i].others(s.self) {
 			a, ok := s.answers[address]
 			switch {
 			case !ok || now.Sub(a.at) > answerLife:
@@ -234,13 +158,19 @@ func (s *founding) verdict(now time.Time) verdict {
 	return v
 }
 
-// mayFound reports whether this node may ever found.
-func (f *Fabric) mayFound() bool { return f.home.snapshot == nil && f.config.Gossip.View == nil }
+// mayFound reports whether this node may ever found, by what its directory held.
+func (f *Fabric) mayFound() bool {
+	return f.home.snapshot == nil && f.config.Gossip.View == nil && (!f.home.wasIn || f.home.identity.founding)
+}
+
+// isFirst reports whether this node is the first seed.
+func (f *Fabric) isFirst() bool { return f.config.Found || f.founding.first() }
 
 // foundsAtOnce reports whether this node has nobody to ask.
 func (f *Fabric) foundsAtOnce() bool {
 	others, complete := f.founding.others()
-	return f.mayFound() && len(others) == 0 && complete && (f.config.Found || f.config.InitialMembers <= 1)
+	return f.founding.may && len(others) == 0 && complete && (f.isFirst() || f.config.InitialMembers == 1 ||
+		f.config.InitialMembers == 0 && !f.founding.several())
 }
 
 // found makes a cluster of this node, unless it has got into one meanwhile.
@@ -258,7 +188,7 @@ func (f *Fabric) settle(ctx context.Context, alone bool, cluster gossip.ClusterI
 	lookup := time.NewTimer(0)
 	defer lookup.Stop()
 	var asked []netip.AddrPort
-	silent, told := false, false
+	silent, told, hinted := false, false, false
 	reported := map[netip.AddrPort]string{}
 	if alone {
 		f.logger.Info("cluster founded: no other seed", "event", "fabric_founded", "cluster", cluster.String())
@@ -281,6 +211,10 @@ func (f *Fabric) settle(ctx context.Context, alone bool, cluster gossip.ClusterI
 			if cluster.IsZero() {
 				cluster = newClusterID(random)
 			}
+			if err := f.home.setFounding(cluster); err != nil {
+				f.logger.Error("cluster not founded: its id could not be saved", "event", "fabric_not_founded", "error", err)
+				return
+			}
 			if s.verdict(f.config.Now()) == verdictSilent {
 				f.logger.Warn("cluster founded although other seeds are silent: if they are in a cluster, there are two now",
 					"event", "fabric_founded", "cluster", cluster.String(), "waited", f.config.Now().Sub(begun))
@@ -295,10 +229,15 @@ func (f *Fabric) settle(ctx context.Context, alone bool, cluster gossip.ClusterI
 		case <-s.wake:
 		case <-silence.C:
 			silent = true
+			if s.in().IsZero() && !hinted && s.several() && f.config.InitialMembers < 1 && s.may {
+				hinted = true
+				f.logger.Warn("the first seed's name stands for several nodes: none of them founds a cluster unless the count of initial members is set",
+					"event", "fabric_waiting", "hint", "--initial-members N on all nodes, or the address of one node as the first seed")
+			}
 		case <-lookup.C:
 			if s.names() {
-				s.resolve(ctx, f.logger)
-				lookup.Reset(resolveInterval)
+				s.resolve(ctx, f.config.Resolve, f.logger)
+				lookup.Reset(s.lookupInterval())
 			}
 		}
 	}
@@ -306,18 +245,18 @@ func (f *Fabric) settle(ctx context.Context, alone bool, cluster gossip.ClusterI
 
 // decide reports whether this node founds now; see the table at the top.
 func (f *Fabric) decide(silent bool) bool {
-	if !f.mayFound() || f.home.wasIn {
+	s := f.founding
+	switch {
+	case !f.founding.may:
+		return false
+	case f.foundsAtOnce():
+		return true
+	case f.isFirst():
+		verdict := s.verdict(f.config.Now())
+		return verdict == verdictEmpty || verdict == verdictSilent && silent && f.home.fresh && f.config.InitialMembers <= 1
+	case f.config.InitialMembers > 1 && s.several():
+		return s.lowestOf(f.config.InitialMembers) && s.verdict(f.config.Now()) == verdictEmpty
+	default:
 		return false
 	}
-	if !f.config.Found {
-		return f.foundsAtOnce()
-	}
-	switch f.founding.verdict(f.config.Now()) {
-	case verdictEmpty:
-		return true
-	case verdictSilent:
-		return silent && f.home.fresh && f.config.InitialMembers <= 1
-	case verdictWait:
-	}
-	return false
 }

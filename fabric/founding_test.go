@@ -45,7 +45,7 @@ func TestWhoFoundsAndWhen(t *testing.T) {
 		{"first seed of three planned, all others refuse: at once", []string{here, other, third}, true, 3, nil, 0},
 		{"first seed, one is silent: after five seconds", []string{here, other, third}, true, 0, []string{third}, FoundAfterSilence},
 		{"first seed of three planned, one is silent: never", []string{here, other, third}, true, 3, []string{third}, never},
-		{"not the first seed, all others refuse: never", []string{here, other, third}, false, 0, nil, never},
+		{"not the first seed, all others refuse: never", []string{other, here, third}, false, 0, nil, never},
 		{"not the first seed, all are silent: never", []string{other, third}, false, 0, []string{other, third}, never},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestWhoFoundsAndWhen(t *testing.T) {
 				for _, addr := range tc.silent {
 					tr, err := network.Listen(netip.MustParseAddrPort(addr))
 					must(t, err)
-					tr.Start(silentNode{})
+					tr.Start(transport.Identity{Boot: 1}, silentNode{})
 					defer func() { must(t, tr.Close()) }()
 				}
 				tr, err := network.Listen(netip.MustParseAddrPort(here))
@@ -137,10 +137,10 @@ func TestANodeThatWasInAClusterNeverFoundsAnother(t *testing.T) {
 
 func TestSeedsAreHostAndPort(t *testing.T) {
 	for seed, ok := range map[string]bool{
-		"127.0.0.1:7946": true, "[::1]:1": true, "node-1.example:65535": true,
+		"127.0.0.1:7946": true, "dns://egal-headless:7946": true, "dns://:7946": false, "dns://egal": false, "[::1]:1": true, "node-1.example:65535": true,
 		"127.0.0.1": false, "127.0.0.1:0": false, ":7946": false, "host:65536": false, "host:http": false, "": false,
 	} {
-		if _, _, err := splitSeed(seed); (err == nil) != ok {
+		if _, err := parseSeed(seed); (err == nil) != ok {
 			t.Errorf("%q: %v", seed, err)
 		}
 	}

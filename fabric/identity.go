@@ -11,6 +11,7 @@ import (
 	mathrand "math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/egalcluster/egal/fabric/gossip"
@@ -39,6 +40,7 @@ type identity struct {
 	cluster    gossip.ClusterID // zero: never in one
 	generation uint64           // of the newest start; never decreases
 	directory  string           // where the directory was at that start
+	founding   bool             // this node founds the cluster, or has, and has not saved its members yet
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -51,6 +53,9 @@ func (i identity) encode() []byte {
 	}
 	body := fmt.Sprintf("%sversion: %d\nnode: %s\ncluster: %s\ngeneration: %d\ndirectory: %q\n",
 		identityHeader, identityVersion, i.node, cluster, i.generation, i.directory)
+	if i.founding {
+		body += "founding: true\n"
+	}
 	return fmt.Appendf(nil, "%schecksum: %08x\n", body, crc32.Checksum([]byte(body), castagnoli))
 }
 
@@ -88,6 +93,7 @@ func decodeIdentity(content []byte) (identity, error) {
 	}
 	i.generation, generationErr = strconv.ParseUint(fields["generation"], 10, 64)
 	i.directory, directoryErr = strconv.Unquote(fields["directory"])
+	i.founding = fields["founding"] == "true"
 	return i, errors.Join(nodeErr, clusterErr, generationErr, directoryErr)
 }
 
@@ -96,8 +102,9 @@ type home struct {
 	fs       durable.FS
 	dir      string
 	lock     io.Closer
+	mu       sync.Mutex // guards identity once the node runs; held over its file, which nothing else waits for
 	identity identity
-	fresh    bool             // the directory had no identity before
+	fresh    bool             // no process has run with this identity before
 	snapshot *gossip.Snapshot // nil: none
 	wasIn    bool             // the node belongs to a cluster by what was read
 }
@@ -131,6 +138,7 @@ func (h *home) read() error {
 	if h.identity, err = decodeIdentity(content); err != nil {
 		return fmt.Errorf("read %s: %w\nhint: restore the file, or start this node with an empty directory as a new one", path, err)
 	}
+	h.fresh = h.identity.generation == 0
 	if err := h.refuseCopy(); err != nil {
 		return err
 	}
@@ -192,17 +200,43 @@ func (h *home) readSnapshot() error {
 	return nil
 }
 
-// begin makes what is missing of the identity and raises the generation, durably.
-func (h *home) begin(now time.Time, random *mathrand.Rand) error {
-	if h.fresh {
-		binary.LittleEndian.PutUint64(h.identity.node[:8], random.Uint64())
-		binary.LittleEndian.PutUint64(h.identity.node[8:], random.Uint64())
+// name makes the node's id if it has none. It is durable from begin on.
+func (h *home) name(random *mathrand.Rand) {
+	if h.identity.node.IsZero() {
+		h.identity.node = newNodeID(random)
 	}
+}
+
+// begin raises the generation, and makes the identity durable.
+func (h *home) begin(now time.Time) error {
 	h.identity.generation = max(uint64(max(now.Unix(), 1)), h.identity.generation+1)
 	var err error
 	if h.identity.directory, err = h.place(); err != nil {
 		return err
 	}
+	return h.save()
+}
+
+// setFounding notes, before the node founds a cluster, that it does.
+func (h *home) setFounding(cluster gossip.ClusterID) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.identity.cluster, h.identity.founding = cluster, true
+	return h.save()
+}
+
+// belongs notes what a saved view says of this node: its cluster, and the generation that it has there.
+func (h *home) belongs(view *gossip.View) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	generation := h.identity.generation
+	if self, ok := view.Member(view.Self()); ok {
+		generation = max(generation, self.Generation)
+	}
+	if h.identity.cluster == view.Cluster() && h.identity.generation == generation && !h.identity.founding {
+		return nil
+	}
+	h.identity.cluster, h.identity.generation, h.identity.founding = view.Cluster(), generation, false
 	return h.save()
 }
 
@@ -221,6 +255,32 @@ func newRandom(seed, generation uint64) (*mathrand.Rand, error) {
 		return nil, fmt.Errorf("random ids: %w", err)
 	}
 	return mathrand.New(mathrand.NewChaCha8(bytes)), nil
+}
+
+// PrepareIdentity gives the id of the node of a data directory. Where there is none it makes it, so that a certificate
+// can name the node before it has ever run.
+func PrepareIdentity(fsys durable.FS, dir string) (gossip.NodeID, error) {
+	h, err := openHome(fsys, dir)
+	if err != nil {
+		return gossip.NodeID{}, fmt.Errorf("fabric: prepare identity: %w", err)
+	}
+	if h.identity.node.IsZero() {
+		var random *mathrand.Rand
+		if random, err = newRandom(0, 0); err == nil {
+			h.identity.node = newNodeID(random)
+			err = h.save()
+		}
+	}
+	if err = errors.Join(err, h.lock.Close()); err != nil {
+		return gossip.NodeID{}, fmt.Errorf("fabric: prepare identity: %w", err)
+	}
+	return h.identity.node, nil
+}
+
+func newNodeID(random *mathrand.Rand) (id gossip.NodeID) {
+	binary.LittleEndian.PutUint64(id[:8], random.Uint64())
+	binary.LittleEndian.PutUint64(id[8:], random.Uint64())
+	return id
 }
 
 func newClusterID(random *mathrand.Rand) (id gossip.ClusterID) {

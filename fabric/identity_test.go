@@ -94,7 +94,8 @@ func TestTheGenerationNeverDecreases(t *testing.T) {
 	for _, unix := range []int64{1_700_000_000, 1_700_000_000, 1_000, -5, 1_800_000_000} {
 		h, err := openHome(disk, "data")
 		must(t, err)
-		must(t, h.begin(time.Unix(unix, 0), random))
+		h.name(random)
+		must(t, h.begin(time.Unix(unix, 0)))
 		if got := h.identity.generation; got <= last || got < uint64(max(unix, 0)) {
 			t.Fatalf("at %d: generation %d after %d", unix, got, last)
 		}
@@ -169,5 +170,28 @@ func TestTheFilesOfANewNode(t *testing.T) {
 	must(t, err)
 	if i.node != c.nodes[0].ID() || i.cluster != c.nodes[0].View().Cluster() {
 		t.Fatalf("%s", content)
+	}
+}
+
+func TestAnIdentityCanBePrepared(t *testing.T) {
+	disk := durable.Memory()
+	id, err := PrepareIdentity(disk, "data")
+	must(t, err)
+	again, err := PrepareIdentity(disk, "data")
+	if err != nil || again != id || id.IsZero() {
+		t.Fatalf("%v, then %v, %v", id, again, err)
+	}
+	for _, fresh := range []bool{true, false} { // the first start and the second
+		tr, err := transport.NewNetwork(1).Listen(netip.MustParseAddrPort("10.0.0.1:7946"))
+		must(t, err)
+		f, err := Start(t.Context(), Config{FS: disk, Dir: "data", Transport: tr})
+		must(t, err)
+		if f.ID() != id || f.Fresh() != fresh {
+			t.Errorf("started as %v, fresh %t", f.ID(), f.Fresh())
+		}
+		if _, err := PrepareIdentity(disk, "data"); !errors.Is(err, durable.ErrLocked) {
+			t.Errorf("while it runs: %v", err)
+		}
+		must(t, f.Close())
 	}
 }

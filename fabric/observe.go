@@ -17,9 +17,10 @@ func (f *Fabric) observe(ctx context.Context, before *gossip.View) {
 		select {
 		case <-ctx.Done():
 			return
+		case notice := <-f.notices:
+			f.logNotice(notice)
 		case <-f.failed:
-			f.logger.Error("another process runs with this node's identity, this one must stop",
-				"event", "fabric_superseded", "hint", "a copied data directory: start the copy with an empty one")
+			f.logFailure()
 			<-ctx.Done()
 			return
 		case <-changed:
@@ -39,7 +40,14 @@ func (f *Fabric) logChanges(before, after *gossip.View) {
 		attributes := []any{"member", m.ID.String(), "name", m.Name, "addr", m.Addr.String()}
 		switch {
 		case m.Status == gossip.StatusUp && (!known || old.Status != gossip.StatusUp):
-			f.logger.Info("member up", append(attributes, "event", "member_up")...)
+			f.logger.Info("member up", append(attributes, "event", "member_up", "weak", m.Weak)...)
+		case known && m.Status == old.Status:
+		case m.Status == gossip.StatusDown:
+			f.logger.Warn("member down", append(attributes, "event", "member_down")...)
+		case m.Status == gossip.StatusLeaving:
+			f.logger.Info("member leaving", append(attributes, "event", "member_leaving")...)
+		}
+		switch {
 		case known && old.Generation != m.Generation:
 			f.logger.Info("member restarted", append(attributes, "event", "member_restarted")...)
 		}

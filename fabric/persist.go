@@ -36,16 +36,15 @@ func (f *Fabric) persist(ctx context.Context) {
 
 func differs(a, b *gossip.View) bool { return a.Root() != b.Root() || a.Cluster() != b.Cluster() }
 
-// saveView writes the snapshot and, the first time, the cluster's id after it: a node that knows its cluster also
-// knows its members. Only persist calls it, and Close after persist has ended.
+// saveView writes the snapshot and, when it has changed, what the node belongs to after it: a node that knows its
+// cluster also knows its members. Only persist calls it, and Close after persist has ended.
 func (f *Fabric) saveView(view *gossip.View) error {
 	if view.Cluster().IsZero() {
 		return nil
 	}
 	err := durable.WriteFile(f.home.fs, f.home.snapshotPath(), gossip.EncodeSnapshot(view))
-	if err == nil && f.home.identity.cluster != view.Cluster() {
-		f.home.identity.cluster = view.Cluster()
-		err = f.home.save()
+	if err == nil {
+		err = f.home.belongs(view)
 	}
 	if err != nil {
 		f.counters.snapshotFailures.Add(1)

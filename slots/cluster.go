@@ -251,11 +251,11 @@ func (c *cluster) releaseOne(slot keyspace.Slot) bool {
 // that is being imported. A service holds no copies and imports nothing, so neither makes a difference here.
 func (c *cluster) route(_ *command.Session, _ *command.Command, slot keyspace.Slot) string {
 	served := c.holds(slot)
-	if served && !c.service.config.RequireFullCoverage {
+	if served && !c.service.fullCoverage.Load() {
 		return ""
 	}
 	table := c.table()
-	if c.service.config.RequireFullCoverage && !table.OK() {
+	if c.service.fullCoverage.Load() && !table.OK() {
 		return errClusterDown
 	}
 	if served {

@@ -288,7 +288,7 @@ func writeNodeLine(b *strings.Builder, n *topology.Node, now, lost int64, unreac
 func (c *cluster) info(ctx *command.Context) {
 	table := c.table()
 	state := "ok"
-	if table.Assigned() == 0 || c.service.config.RequireFullCoverage && !table.OK() {
+	if table.Assigned() == 0 || c.service.fullCoverage.Load() && !table.OK() {
 		state = "fail"
 	}
 	epoch := uint64(0)

@@ -122,9 +122,9 @@ func parameters() []parameter {
 		{"bind", func(s *Service) string { return s.address.Addr().String() }, nil},
 		{"client-query-buffer-limit", func(s *Service) string { return strconv.Itoa(s.config.InputLimit) }, nil},
 		{"cluster-enabled", func(s *Service) string { return yesNo(s.config.Fabric != nil) }, nil},
-		{"cluster-require-full-coverage", func(s *Service) string { return yesNo(s.config.RequireFullCoverage) }, nil},
+		{"cluster-require-full-coverage", func(s *Service) string { return yesNo(s.RequireFullCoverage()) }, setFullCoverage},
 		{"databases", func(s *Service) string { return strconv.Itoa(s.config.Databases) }, nil},
-		{"maxclients", func(s *Service) string { return strconv.FormatInt(s.clients.maximum.Load(), 10) }, setMaxClients},
+		{"maxclients", func(s *Service) string { return strconv.Itoa(s.MaxClients()) }, setMaxClients},
 		{"maxmemory", constant("0"), only("0", "memory is not limited")},
 		{"maxmemory-policy", constant("noeviction"), only("noeviction", "nothing is evicted")},
 		{"port", func(s *Service) string { return strconv.Itoa(int(s.address.Port())) }, nil},
@@ -151,9 +151,21 @@ func number(text string, minimum, maximum int64) (n int64, reason string) {
 func setMaxClients(s *Service, text string) string {
 	n, reason := number(text, 1, maxMaxClients)
 	if reason == "" {
-		s.clients.maximum.Store(n)
+		s.SetMaxClients(int(n))
 	}
 	return reason
+}
+
+func setFullCoverage(s *Service, text string) string {
+	switch strings.ToLower(text) {
+	case "yes":
+		s.SetRequireFullCoverage(true)
+	case "no":
+		s.SetRequireFullCoverage(false)
+	default:
+		return "argument must be 'yes' or 'no'"
+	}
+	return ""
 }
 
 func setTimeout(s *Service, text string) string {

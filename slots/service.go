@@ -53,6 +53,8 @@ type Service struct {
 	idleSeconds atomic.Int64          // clients silent for longer are closed; 0: never
 	rates       rates
 
+	fullCoverage atomic.Bool // no key is served while a slot is not
+
 	closing chan struct{} // closed by Close
 	once    sync.Once
 	wait    sync.WaitGroup
@@ -150,6 +152,7 @@ func (s *Service) prepare() {
 	s.arena = slab.New(slab.Options{})
 	s.store = keyspace.New(keyspace.Options{Databases: s.config.Databases, Shards: 256, Seed: maphash.MakeSeed(), Arena: s.arena})
 	s.clients = newClients(s.config.MaxClients)
+	s.fullCoverage.Store(s.config.RequireFullCoverage)
 	s.idleSeconds.Store(int64((s.config.IdleTimeout + time.Second - 1) / time.Second))
 	s.pauseTimer = time.NewTimer(time.Hour)
 	s.pauseTimer.Stop()
@@ -212,6 +215,18 @@ func (s *Service) ID() string {
 
 // Serving reports whether every slot is served by somebody; a service by itself serves all.
 func (s *Service) Serving() bool { return s.cluster == nil || s.cluster.serving() }
+
+// MaxClients is how many clients may be connected now: Config.MaxClients, or what has been set since.
+func (s *Service) MaxClients() int { return int(s.clients.maximum.Load()) }
+
+// SetMaxClients bounds the clients from now on; those above the bound stay. Numbers out of 1 to 1<<24 are brought into it.
+func (s *Service) SetMaxClients(n int) { s.clients.maximum.Store(int64(min(max(n, 1), maxMaxClients))) }
+
+// RequireFullCoverage tells whether every key is refused now while a single slot is not served.
+func (s *Service) RequireFullCoverage() bool { return s.fullCoverage.Load() }
+
+// SetRequireFullCoverage changes that.
+func (s *Service) SetRequireFullCoverage(require bool) { s.fullCoverage.Store(require) }
 
 // Changed returns a channel that is closed when Serving, or the slot table, may have changed since the call. Call it
 // before looking. A service by itself never changes: its channel is nil.

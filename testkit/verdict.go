@@ -19,9 +19,9 @@ type told struct {
 }
 
 // Start begins to deliver.
-func (t *told) Start(h transport.Handler) {
+func (t *told) Start(self transport.Identity, h transport.Handler) {
 	t.handler.Store(&h)
-	t.Transport.Start(h)
+	t.Transport.Start(self, h)
 }
 
 // refuse tells that a peer refuses.

@@ -6,6 +6,9 @@
 // routes.go, and /livez and /readyz in the manner of Kubernetes. [Serve] puts a handler on the API port and on the
 // socket egal.sock in the data directory. The command line uses nothing else.
 //
+// Operations on members, such as leave, are rows of operations(): each plans what it would do, and does it unless that
+// was all that was asked for. One that ends the process calls Options.Stop once its answer is out.
+//
 // # Who may ask
 //
 // The socket has mode 0600: the user who runs the node. The port is for loopback unless Options.Remote says otherwise.

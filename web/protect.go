@@ -10,9 +10,9 @@ import (
 
 // protect refuses what a foreign page could make a browser send.
 func protect(next http.Handler, options Options) http.Handler {
-	limit := options.MaxBody
-	if limit == 0 {
-		limit = DefaultMaxBody
+	maxBody := options.MaxBody
+	if maxBody == nil {
+		maxBody = func() int64 { return DefaultMaxBody }
 	}
 	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -26,6 +26,7 @@ func protect(next http.Handler, options Options) http.Handler {
 			answerFault(w, http.StatusForbidden, "a page of another origin asks", "use egal or curl, or a page of this address")
 			return
 		}
+		limit := maxBody()
 		if r.ContentLength > limit {
 			answerFault(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", limit), "web.max_body is the bound")
 			return
@@ -61,7 +62,7 @@ func isLocalHost(host string) bool {
 func jsonFaults(next *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := next.Handler(r); pattern == "/" {
-			for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
+			for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 				other := r.Clone(r.Context())
 				other.Method = method
 				if _, pattern := next.Handler(other); pattern != "/" {

@@ -58,8 +58,8 @@ func Serve(handler http.Handler, logger *slog.Logger, listeners ...net.Listener)
 	return s
 }
 
-// Close stops listening and waits for what Serve has started. Requests under way lose their connections; all they do is
-// to read from memory.
+// Close stops listening and waits for what Serve has started. Requests under way lose their connections; what they
+// change, they change wholly or not at all.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	// A listener whose Serve had not begun yet is not known to the http.Server.

@@ -6,7 +6,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/egalcluster/egal"
 	"github.com/egalcluster/egal/fabric/gossip"
@@ -37,7 +37,8 @@ type Status struct {
 	Leader  string   `json:"leader"`
 	Members []Member `json:"members"`
 	Slots   Slots    `json:"slots"`
-	State   string   `json:"state"` // hash of all replicated state: equal on all nodes when they have converged
+	Causes  []Cause  `json:"causes"` // why the verdict is not better, and what may make it worse
+	State   string   `json:"state"`  // hash of all replicated state: equal on all nodes when they have converged
 }
 
 // Member is one member as a node sees it.
@@ -55,10 +56,16 @@ type Member struct {
 	// Incarnation grows with each start of the node, UpNumber is the order of admission.
 	Incarnation uint64   `json:"incarnation"`
 	UpNumber    uint64   `json:"up_number"`
+	Weak        bool     `json:"weak"` // up, but without a number and a vote until the cluster can decide again
 	Slots       int      `json:"slots"`
 	Owns        float64  `json:"owns"` // share of all slots, 0 to 1
 	Ranges      []string `json:"ranges"`
 	Epoch       uint64   `json:"epoch"`
+	// Since is when the asked node saw the member become what State and Reachable say; empty: before that node started.
+	Since string `json:"since"`
+	// UnreachableFrom are the ids of the members that do not reach this one, ClockOff that it finds its own clock off.
+	UnreachableFrom []string `json:"unreachable_from"`
+	ClockOff        bool     `json:"clock_off"`
 }
 
 // Slots counts the hash slots.
@@ -88,7 +95,7 @@ func StatusOf(n *egal.Node) Status {
 		table := service.Table()
 		s.Slots.Assigned, s.Slots.Served = table.Assigned(), table.ServedSlots()
 	}
-	s.judge(n.Config().InitialMembers, len(n.Slots()) > 0)
+	s.judge(n.Config().InitialMembers, len(n.Slots()) > 0, n.Cause())
 	return s
 }
 
@@ -96,12 +103,22 @@ func membersOf(n *egal.Node) []Member {
 	view := n.Fabric().View()
 	leader, _ := view.Leader()
 	members := []Member{}
+	from := make(map[gossip.NodeID][]string)
+	for _, finding := range view.Findings() {
+		for _, id := range finding.By {
+			from[finding.Member] = append(from[finding.Member], id.String())
+		}
+	}
 	for _, m := range view.Members() {
 		members = append(members, Member{
 			ID: m.ID.String(), Name: cmp.Or(m.Name, m.ID.String()[:8]), Fabric: m.Addr.String(), State: m.Status.String(),
 			Reachable: m.Reachable, Self: m.ID == view.Self(), Leader: m.ID == leader, Location: m.Location,
-			Roles: append([]string{}, m.Roles...), Incarnation: m.Generation, UpNumber: m.UpNumber, Ranges: []string{},
+			Roles: append([]string{}, m.Roles...), Incarnation: m.Generation, UpNumber: m.UpNumber, Weak: m.Weak, Ranges: []string{},
+			UnreachableFrom: append([]string{}, from[m.ID]...), ClockOff: view.ClockOff(m.ID),
 		})
+		if since, known := n.Since(m.ID); known {
+			members[len(members)-1].Since = since.UTC().Format(time.RFC3339Nano)
+		}
 	}
 	for _, service := range n.Slots() {
 		for _, owner := range service.Table().Nodes() {
@@ -121,65 +138,4 @@ func membersOf(n *egal.Node) []Member {
 	}
 	slices.SortStableFunc(members, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
 	return members
-}
-
-// judge fills in the verdict, its reason and the next command.
-func (s *Status) judge(planned int, store bool) {
-	var up, away []string
-	client := ""
-	for _, m := range s.Members {
-		switch {
-		case !m.Reachable:
-			away = append(away, m.Name)
-		case m.State == gossip.StatusUp.String():
-			up = append(up, m.Name)
-			if client == "" || m.Self {
-				client = m.Address
-			}
-		}
-	}
-	lost := s.Slots.Total - s.Slots.Served
-	switch {
-	case s.Cluster == "":
-		s.Verdict, s.Summary, s.Next = VerdictStarting, "the node is in no cluster and asks its seeds", "start the seeds that --join names"
-	case len(away) > 0:
-		s.Verdict = VerdictDegraded
-		s.Summary = fmt.Sprintf("%s unreachable, %s up", strings.Join(away, ", "), count(len(up), "member"))
-		if store && lost > 0 {
-			s.Summary += fmt.Sprintf(", %d of %d slots not served", lost, s.Slots.Total)
-		}
-		s.Next = "start the unreachable ones with their own --data: they come back with their slots"
-	case len(up) < max(planned, 1):
-		s.Verdict, s.Summary = VerdictStarting, fmt.Sprintf("%d of %d planned members up", len(up), max(planned, 1))
-		s.Next = "egal start --join " + s.Members[0].Fabric
-	case store && lost > 0:
-		s.Verdict = VerdictDegraded
-		s.Summary = fmt.Sprintf("%s up, %d of %d slots not served", count(len(up), "member"), lost, s.Slots.Total)
-		s.Next = "egal status"
-	default:
-		s.Verdict, s.Summary = VerdictHealthy, count(len(up), "member")+" up"
-		if store {
-			s.Summary += fmt.Sprintf(", all %d slots served", s.Slots.Total)
-		}
-		s.Next = clientCommand(client)
-	}
-}
-
-func clientCommand(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	switch {
-	case err != nil:
-		return "egal status"
-	case host == "" || host == "127.0.0.1":
-		return "redis-cli -c -p " + port
-	default:
-		return "redis-cli -c -h " + host + " -p " + port
-	}
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

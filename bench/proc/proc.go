@@ -69,15 +69,23 @@ func FreePort() (string, error) {
 	return "", fmt.Errorf("proc: no free port: %w", failed)
 }
 
-// Start runs a server in a directory and waits until it stores keys at addr. What it prints goes to output.
-func Start(name, addr, dir string, output io.Writer, path string, args ...string) (*Server, error) {
+// Launch runs a server in a directory. What it prints goes to output.
+func Launch(name, addr, dir string, output io.Writer, path string, args ...string) (*Server, error) {
 	cmd := exec.Command(path, args...)
 	cmd.Dir = dir
 	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("proc: start %s: %w", name, err)
 	}
-	s := &Server{Name: name, Addr: addr, cmd: cmd}
+	return &Server{Name: name, Addr: addr, cmd: cmd}, nil
+}
+
+// Start runs a server in a directory and waits until it stores keys at addr. What it prints goes to output.
+func Start(name, addr, dir string, output io.Writer, path string, args ...string) (*Server, error) {
+	s, err := Launch(name, addr, dir, output, path, args...)
+	if err != nil {
+		return nil, err
+	}
 	if err := Serving(addr); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("proc: start %s: %w", name, err)

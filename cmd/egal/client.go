@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,11 +69,37 @@ func (w *world) connect(t target) (*client, error) {
 
 func (c *client) close() { c.http.CloseIdleConnections() }
 
+// read reads a document of the node that the flags name.
+func (w *world) read(ctx context.Context, to target, path string, document any) error {
+	c, err := w.connect(to)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return c.get(ctx, path, document)
+}
+
 // get reads a document.
 func (c *client) get(ctx context.Context, path string, document any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	return c.send(ctx, http.MethodGet, path, nil, document)
+}
+
+// send makes a request, with a body that is not nil as JSON, and reads the document of the answer.
+func (c *client) send(ctx context.Context, method, path string, body, document any) error {
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
 	if err != nil {
 		return fail(exitUsage, "--addr wants host:port", "%w", err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -91,8 +118,11 @@ func (c *client) get(ctx context.Context, path string, document any) error {
 		return fail(exitFailed, "is that an egal node?", "%s answers %s", c.where, response.Status)
 	}
 	code := exitFailed
-	if response.StatusCode == http.StatusForbidden || response.StatusCode == http.StatusUnauthorized {
+	switch response.StatusCode {
+	case http.StatusForbidden, http.StatusUnauthorized:
 		code = exitDenied
+	case http.StatusBadRequest:
+		code = exitUsage
 	}
 	return fail(code, refusal.Hint, "%s: %s", c.where, refusal.Error)
 }

@@ -2,62 +2,94 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 
 	"github.com/egalcluster/egal"
+	"github.com/egalcluster/egal/fabric/transport"
 	"github.com/egalcluster/egal/internal/settings"
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// readBounded reads a configuration file, one byte more than it may have at most.
-func readBounded(name string) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, settings.MaxFileBytes+1))
+// configFile is the configuration file in a data directory.
+const configFile = "egal.yaml"
+
+// sources are what the settings of a node are gathered from.
+type sources struct {
+	file    string // the node's configuration file
+	own     bool   // it is the one in the data directory, which may not exist
+	environ []string
+	flags   *pflag.FlagSet
 }
 
-// configuration gathers settings from a file, the environment and the flags that are set. file may be empty.
-func (w *world) configuration(file string, flags *pflag.FlagSet) (*settings.Values, error) {
-	registry := settings.New()
-	values := registry.Values()
-	var faults []error
-	if file != "" {
-		content, err := w.readFile(file)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, fail(exitUsage, "--config names the file; without it the defaults hold", "no configuration file %s", file)
-		case err != nil:
-			return nil, fail(exitFailed, "", "read the configuration: %w", err)
-		}
-		faults = append(faults, values.ReadFile(file, content))
+// sources are those of a node that is started here with these flags. Without a file it is the one in the data
+// directory.
+func (w *world) sources(file string, flags *pflag.FlagSet) sources {
+	s := sources{file: file, environ: w.environ, flags: flags}
+	if file == "" {
+		values := settings.New().Values()
+		_ = values.ReadEnvironment(w.environ) // faults are told by gather
+		_ = s.readFlags(values)
+		s.file, s.own = filepath.Join(values.String("data"), configFile), true
 	}
-	faults = append(faults, values.ReadEnvironment(w.environ))
-	for _, s := range registry.Settings() {
-		if given := flags.Lookup(s.Flag); s.Flag != "" && given != nil && given.Changed {
-			origin := settings.Origin{Source: settings.FromFlag, Where: "--" + s.Flag}
-			faults = append(faults, values.Set(s.Key, given.Value.String(), origin))
+	return s
+}
+
+// configuration reads the file and gathers all settings.
+func (s sources) configuration() (*settings.Values, error) {
+	content, err := settings.ReadContent(s.file)
+	if err == nil && content == nil && !s.own {
+		if _, err := os.Stat(s.file); errors.Is(err, fs.ErrNotExist) {
+			return nil, fail(exitUsage, "--config names the file; without it the one in the data directory is read, if there is one", "no configuration file %s", s.file)
 		}
+	}
+	if asError(err, new(*settings.Fault)) {
+		return nil, &fault{code: exitUsage, err: err}
+	} else if err != nil {
+		return nil, fail(exitFailed, "", "read the configuration: %w", err)
+	}
+	values, err := s.gather(content)
+	if err != nil {
+		return nil, &fault{code: exitUsage, err: err}
+	}
+	return values, nil
+}
+
+// gather joins the content of the file with the other sources, and checks the whole.
+func (s sources) gather(content []byte) (*settings.Values, error) {
+	values := settings.New().Values()
+	faults := []error{values.ReadFile(s.file, content), values.ReadEnvironment(s.environ), s.readFlags(values)}
+	if origin := values.Origin("data"); s.own && origin.Source == settings.FromFile {
+		faults = append(faults, &settings.Fault{
+			Where: origin.Where, Key: "data", Problem: "this file is found by it", Hint: "--data (EGAL_DATA) names the directory; or name the file by --config",
+		})
 	}
 	for _, key := range []string{"fabric.listen", "slots.listen", "web.listen"} {
+		if key == "fabric.listen" && (values.String("fabric.cluster_key_file") != "" || values.Bool("fabric.allow_plain")) {
+			continue
+		}
 		faults = append(faults, checkReach(key, values.String(key), values.Origin(key).Where, values.Bool("insecure")))
 	}
 	err := errors.Join(faults...)
 	if err == nil {
 		err = nodeConfig(values).Validate()
 	}
-	if err != nil {
-		return nil, &fault{code: exitUsage, err: err}
+	return values, err
+}
+
+// readFlags takes the flags that are set.
+func (s sources) readFlags(values *settings.Values) error {
+	var faults []error
+	for _, row := range settings.New().Settings() {
+		if given := s.flags.Lookup(row.Flag); row.Flag != "" && given != nil && given.Changed {
+			origin := settings.Origin{Source: settings.FromFlag, Where: "--" + row.Flag}
+			faults = append(faults, values.Set(row.Key, given.Value.String(), origin))
+		}
 	}
-	return values, nil
+	return errors.Join(faults...)
 }
 
 // checkReach refuses the address of a setting that reaches beyond this machine unless that is asked for. where is what
@@ -67,9 +99,12 @@ func checkReach(key, address, where string, insecure bool) error {
 	if ip, err := netip.ParseAddr(host); address == "" || host == "localhost" || err == nil && ip.IsLoopback() || insecure {
 		return nil
 	}
+	hint := "listen on 127.0.0.1, or add --insecure if whoever reaches the port may read and write"
+	if key == "fabric.listen" {
+		hint = "give all nodes one cluster key, --cluster-key-file; or listen on 127.0.0.1; or add --allow-plain if whoever reaches the port may read and write"
+	}
 	return &settings.Fault{
-		Where: where, Key: key, Problem: address + ": open beyond this machine, where nothing is encrypted and nobody logs in",
-		Hint: "listen on 127.0.0.1, or add --insecure if whoever reaches the port may read and write",
+		Where: where, Key: key, Problem: address + ": open beyond this machine, where nothing is encrypted and nobody logs in", Hint: hint,
 	}
 }
 
@@ -88,91 +123,19 @@ func settingFlags(flags *pflag.FlagSet) {
 
 // nodeConfig turns settings into what egal.Start takes.
 func nodeConfig(v *settings.Values) egal.Config {
-	seeds, listen := v.List("fabric.seeds"), v.String("fabric.listen")
 	return egal.Config{
 		Data: v.String("data"), Name: v.String("name"), Location: v.String("location"), Roles: v.List("roles"),
 		Structures: v.List("structures"), Insecure: v.Bool("insecure"),
-		Seeds: seeds, FirstSeed: len(seeds) > 0 && seeds[0] == listen, InitialMembers: v.Int("fabric.initial_members"),
-		FabricListen: listen, FabricFanout: v.Int("fabric.fanout"), ProbeInterval: v.Duration("fabric.probe_interval"),
+		Seeds: v.List("fabric.seeds"), InitialMembers: v.Int("fabric.initial_members"), DownPolicy: v.String("fabric.down_policy"),
+		DownQuorum: v.Int("fabric.down_quorum"), StableAfter: v.Duration("fabric.stable_after"),
+		FabricListen: v.String("fabric.listen"), ClusterKeyFile: v.String("fabric.cluster_key_file"), AllowPlain: v.Bool("fabric.allow_plain"),
+		Certificates: transport.CertificateFiles{
+			CA: v.String("fabric.tls_ca_file"), Cert: v.String("fabric.tls_cert_file"),
+			Key: v.String("fabric.tls_key_file"), Revoked: v.String("fabric.tls_revoked_file"),
+		},
+		FabricFanout: v.Int("fabric.fanout"), ProbeInterval: v.Duration("fabric.probe_interval"),
 		ProbeMisses: v.Int("fabric.probe_misses"), SlotsListen: v.String("slots.listen"), SlotsAnnounce: v.String("slots.announce"),
 		SlotsEngine: v.String("slots.engine"), MaxClients: v.Int("slots.max_clients"),
 		RequireFullCoverage: v.Bool("slots.require_full_coverage"),
 	}
-}
-
-func configCommand(w *world) *cobra.Command {
-	cmd := group(&cobra.Command{Use: "config", Short: "Look at the configuration", Example: "  egal config check egal.yaml\n  egal config show --origin"})
-	cmd.AddCommand(configCheckCommand(w), configShowCommand(w))
-	return cmd
-}
-
-func configCheckCommand(w *world) *cobra.Command {
-	return &cobra.Command{
-		Use:     "check FILE",
-		Short:   "Look for faults in a configuration file",
-		Example: "  egal config check egal.yaml",
-		Args:    exactly(1, "one file"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			alone := *w
-			alone.environ = nil // the file is checked, not this shell
-			if _, err := alone.configuration(args[0], &pflag.FlagSet{}); err != nil {
-				return err
-			}
-			fmt.Fprintln(w.out, args[0]+": ok")
-			return nil
-		},
-	}
-}
-
-// shownSetting is a setting in the document of config show.
-type shownSetting struct {
-	Key    string `json:"key"`
-	Value  string `json:"value"`
-	Source string `json:"source"`
-	Where  string `json:"where"`
-}
-
-func configShowCommand(w *world) *cobra.Command {
-	o := &output{w: w}
-	var file string
-	var origin bool
-	cmd := &cobra.Command{
-		Use:     "show",
-		Short:   "Print every setting, as `egal start` would have it",
-		Example: "  egal config show --config egal.yaml --origin",
-		Args:    noArguments,
-	}
-	o.flags(cmd, "table")
-	cmd.Flags().StringVar(&file, "config", "", "configuration file")
-	cmd.Flags().BoolVar(&origin, "origin", false, "tell where each value comes from")
-	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "no line with the names of the columns")
-	cmd.RunE = func(*cobra.Command, []string) error {
-		values, err := w.configuration(file, &pflag.FlagSet{})
-		if err != nil {
-			return err
-		}
-		document := struct {
-			Schema   int            `json:"schema"`
-			Settings []shownSetting `json:"settings"`
-		}{Schema: 1}
-		rows := [][]string{{"KEY", "VALUE"}}
-		if origin {
-			rows[0] = append(rows[0], "ORIGIN")
-		}
-		for _, s := range settings.New().Settings() {
-			from := values.Origin(s.Key)
-			document.Settings = append(document.Settings, shownSetting{Key: s.Key, Value: values.Text(s.Key), Source: from.Source.String(), Where: from.Where})
-			row := []string{s.Key, values.Text(s.Key)}
-			if origin {
-				row = append(row, from.String())
-			}
-			rows = append(rows, row)
-		}
-		if done, err := o.document(document); done {
-			return err
-		}
-		fmt.Fprint(w.out, o.table(rows))
-		return nil
-	}
-	return cmd
 }

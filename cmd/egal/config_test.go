@@ -43,6 +43,43 @@ func TestConfigShowTellsOrigins(t *testing.T) {
 	if got := egalRun(t, "config", "show", "--no-headers"); strings.Contains(got.out, "KEY") || strings.Contains(got.out, "default") {
 		t.Errorf("got %s", got.out)
 	}
+	got = egalWith(t, environment, "config", "show", "--config", "egal.yaml", "--origin", "--name", "n")
+	if !strings.Contains(got.out, "name                         n               flag --name\n") {
+		t.Errorf("a flag: %s%s", got.out, got.err)
+	}
+}
+
+func TestTheFileInTheDataDirectoryIsReadWithoutBeingNamed(t *testing.T) {
+	data := t.TempDir()
+	file := filepath.Join(data, "egal.yaml")
+	if err := os.WriteFile(file, []byte("name: here\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environment := func(w *world) { w.environ = []string{"EGAL_DATA=" + data} }
+	for _, got := range []result{egalRun(t, "config", "show", "--origin", "--data", data), egalWith(t, environment, "config", "show", "--origin")} {
+		if !strings.Contains(got.out, " here ") || !strings.Contains(got.out, "file "+file+":1\n") {
+			t.Errorf("%+v", got)
+		}
+	}
+	if got := egalRun(t, "config", "show", "--data", data, "--config", write(t, "name: there\n")); strings.Contains(got.out, "here ") && !strings.Contains(got.out, "there") {
+		t.Errorf("another file is named: %+v", got)
+	}
+	if err := os.WriteFile(file, []byte("data: elsewhere\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := egalRun(t, "config", "show", "--config", file); got.code != exitOK {
+		t.Errorf("a file that is named may name the directory: %+v", got)
+	}
+	t.Chdir(data)
+	if err := os.Mkdir("egal-data", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename("egal.yaml", filepath.Join("egal-data", "egal.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if got := egalRun(t, "config", "show"); got.code != exitUsage || !strings.Contains(got.err, "egal-data/egal.yaml:1: data: this file is found by it\nhint: --data (EGAL_DATA)") {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestConfigShowAsJSON(t *testing.T) {

@@ -78,7 +78,7 @@ func (w *world) demo(ctx context.Context, f demoFlags, paint painter) error {
 	}
 	logger := slog.New(slog.DiscardHandler)
 	if f.verbose {
-		logger = newLogger(w.err, "auto", "info", w.errTTY)
+		logger = newLogger(w.err, "auto", slog.LevelInfo, w.errTTY)
 	}
 	d, err := startDemo(ctx, logger, ports, f)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -23,16 +22,7 @@ func script(t *testing.T, verbs ...string) result {
 // ports are free ones for the nodes of a demo.
 func ports(t *testing.T) string {
 	t.Helper()
-	var free []string
-	for range demoNodes {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		free = append(free, strconv.Itoa(listener.Addr().(*net.TCPAddr).Port))
-	}
-	return strings.Join(free, ",")
+	return strings.Join(freePorts(t, demoNodes), ",")
 }
 
 func contains(t *testing.T, text string, patterns ...string) {
@@ -74,7 +64,7 @@ func TestAKilledNodeComesBackAsTheSame(t *testing.T) {
 	got := script(t, `\kill 3`, `\status`, `\kill 3`, `\get X`, `\restart 3`, `\status`)
 	contains(t, got.out,
 		`node-3 is killed: its slots answer CLUSTERDOWN until \\restart 3\n +node-1 has noticed after .*\n +node-2 has noticed after`,
-		`node-3 .* ○ unreachable .*\ndegraded: node-3 unreachable, 2 members up, 546\d of 16384 slots not served; next: \\restart 3\n`,
+		`node-3 .* ○ unreachable .*\n- node-3 unreachable from node-1.* for 0 s\ndegraded: node-3 unreachable, 2 members up, 546\d of 16384 slots not served; next: \\restart 3\n`,
 		`node-1 reaches node-1, node-2, not node-3\n`,
 		`node-3 is killed\n`,
 		`node-3 is back with its slots after .*, as the same node [0-9a-f]{8}\n`,

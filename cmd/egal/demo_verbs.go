@@ -281,6 +281,9 @@ func routes(n *egal.Node, id gossip.NodeID) bool {
 	return false
 }
 
+// serves tells whether a node reaches a member and sends clients to it.
+func serves(n *egal.Node, id gossip.NodeID) bool { return reaches(n, id) && routes(n, id) }
+
 // noticed says when each node has noticed something.
 func (d *demo) noticed(ctx context.Context, nodes []*demoNode, from time.Time, holds func(*egal.Node) bool) {
 	for i, took := range observe(ctx, nodes, from, noticePatience, holds) {
@@ -308,7 +311,7 @@ func (d *demo) restart(ctx context.Context, arguments []string) error {
 		return err
 	}
 	id := n.process().Fabric().ID()
-	took := observe(ctx, []*demoNode{n}, from, returnPatience, func(n *egal.Node) bool { return reaches(n, id) && routes(n, id) })
+	took := observe(ctx, []*demoNode{n}, from, returnPatience, func(n *egal.Node) bool { return serves(n, id) })
 	if took[0] < 0 {
 		// Killed before it had noted that it was admitted, and nobody is there to ask.
 		d.say("%s runs and waits for the others: \\status", n.name)
@@ -316,8 +319,16 @@ func (d *demo) restart(ctx context.Context, arguments []string) error {
 	}
 	d.say("%s is back with its slots after %s, as the same node %.8s", n.name, milliseconds(took[0]), n.process().ID())
 	others := slices.DeleteFunc(d.up(), func(other *demoNode) bool { return other == n })
-	d.noticed(ctx, others, from, func(n *egal.Node) bool { return reaches(n, id) && routes(n, id) })
+	d.noticed(ctx, others, from, func(n *egal.Node) bool { return serves(n, id) })
+	observe(ctx, d.up(), from, returnPatience, routesToAll) // some may have waited for this one to be let in
 	return nil
+}
+
+// routesToAll tells whether a node sends clients to every member that it reaches.
+func routesToAll(n *egal.Node) bool {
+	return !slices.ContainsFunc(n.Fabric().View().Members(), func(m gossip.Member) bool {
+		return m.Reachable && (m.Status != gossip.StatusUp || !routes(n, m.ID))
+	})
 }
 
 // groups takes "1,2|3". Nodes that are not named are a group of their own.
@@ -390,7 +401,7 @@ func (d *demo) heal(ctx context.Context, _ []string) error {
 	d.rules.Heal()
 	d.say("the network is whole")
 	d.noticed(ctx, d.up(), from, func(n *egal.Node) bool {
-		return !slices.ContainsFunc(running, func(id gossip.NodeID) bool { return !reaches(n, id) || !routes(n, id) })
+		return !slices.ContainsFunc(running, func(id gossip.NodeID) bool { return !serves(n, id) })
 	})
 	return nil
 }
@@ -431,7 +442,7 @@ func (d *demo) status(context.Context, []string) error {
 			status.Next = fmt.Sprintf(`\restart %d`, killed+1)
 		}
 	}
-	d.say("%s", o.status(status, d.paint))
+	d.say("%s", o.status(status, d.paint, time.Now()))
 	for _, n := range up {
 		var reached, lost []string
 		for _, m := range web.StatusOf(n.process()).Members {

@@ -92,7 +92,6 @@ func gossipLabCommand(w *world) *cobra.Command {
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "the first seed")
 	cmd.Flags().BoolVar(&f.failures, "failures", false, "measure how failures are detected, by the code that runs in nodes, instead of how updates spread")
 	cmd.Flags().DurationVar(&f.length, "length", 10*time.Minute, "with --failures: how long each cluster is watched, in its own time")
-	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "no line with the names of the columns")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.failures {
 			return w.labFailures(cmd, o, f)
@@ -277,7 +276,7 @@ type labDocument struct {
 
 // rows prints what was measured.
 func (o *output) rows(rows []lab.Row, seed uint64) error {
-	if done, err := o.document(labDocument{Schema: 1, Seed: seed, Rows: rows}); done {
+	if done, err := o.document(labDocument{Schema: 1, Seed: seed, Rows: rows}, nil); done {
 		return err
 	}
 	if o.format == "brief" {

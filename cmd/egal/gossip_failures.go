@@ -83,7 +83,7 @@ type failureDocument struct {
 
 // failureRows prints what was measured.
 func (o *output) failureRows(rows []lab.FailureRow, seed uint64) error {
-	if done, err := o.document(failureDocument{Schema: 1, Seed: seed, Rows: rows}); done {
+	if done, err := o.document(failureDocument{Schema: 1, Seed: seed, Rows: rows}, nil); done {
 		return err
 	}
 	table := [][]string{{

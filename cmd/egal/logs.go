@@ -6,8 +6,8 @@ import (
 )
 
 // newLogger logs to w: as text or json, "auto" chooses text for terminals.
-func newLogger(w io.Writer, format, level string, terminal bool) *slog.Logger {
-	options := &slog.HandlerOptions{Level: levels[level]}
+func newLogger(w io.Writer, format string, level slog.Leveler, terminal bool) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	if format == "text" || format == "auto" && terminal {
 		return slog.New(slog.NewTextHandler(w, options))
 	}

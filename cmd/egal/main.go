@@ -20,15 +20,14 @@ func main() {
 
 // world is all that a command knows of its surroundings.
 type world struct {
-	in       io.Reader
-	out      io.Writer // data
-	err      io.Writer // messages
-	inTTY    bool
-	outTTY   bool
-	errTTY   bool
-	environ  []string
-	began    time.Time // when the process began
-	readFile func(name string) ([]byte, error)
+	in      io.Reader
+	out     io.Writer // data
+	err     io.Writer // messages
+	inTTY   bool
+	outTTY  bool
+	errTTY  bool
+	environ []string
+	began   time.Time // when the process began
 }
 
 // system is the world of a process.
@@ -36,7 +35,7 @@ func system(began time.Time) *world {
 	return &world{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		inTTY: isTerminal(os.Stdin), outTTY: isTerminal(os.Stdout), errTTY: isTerminal(os.Stderr),
-		environ: os.Environ(), began: began, readFile: readBounded,
+		environ: os.Environ(), began: began,
 	}
 }
 

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +38,7 @@ func egalRun(t *testing.T, args ...string) result {
 func egalWith(t *testing.T, change func(*world), args ...string) result {
 	t.Helper()
 	var out, messages safe
-	w := &world{in: strings.NewReader(""), out: &out, err: &messages, began: time.Now(), readFile: readBounded}
+	w := &world{in: strings.NewReader(""), out: &out, err: &messages, began: time.Now()}
 	change(w)
 	code := run(t.Context(), w, args)
 	return result{code: code, out: out.text(), err: messages.text()}
@@ -96,7 +101,7 @@ func egalInBackground(t *testing.T, in io.Reader, args ...string) *background {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	b := &background{stop: cancel, code: make(chan int, 1)}
-	w := &world{in: in, out: &b.out, err: &b.err, began: time.Now(), readFile: readBounded}
+	w := &world{in: in, out: &b.out, err: &b.err, began: time.Now()}
 	go func() { b.code <- run(ctx, w, args) }() // ends at stop, or by itself
 	t.Cleanup(func() {
 		b.stop()
@@ -138,3 +143,42 @@ func golden(t *testing.T, path, got string) {
 }
 
 func goldenFile(name string) string { return filepath.Join("testdata", name) }
+
+// speak sends a command to a store and expects the first line of a reply.
+func speak(t *testing.T, address, command, reply string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprint(conn, command+"\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || line != reply+"\r\n" {
+		t.Fatalf("%s: %q, %v", command, line, err)
+	}
+}
+
+// freePorts are ports that are free now. They are none of those that the system gives to whoever asks for any port, so
+// that nobody else gets them in between.
+func freePorts(t *testing.T, count int) []string {
+	t.Helper()
+	var ports []string
+	for range 100 * count {
+		if len(ports) == count {
+			break
+		}
+		port := strconv.Itoa(20_000 + rand.IntN(12_000))
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		defer listener.Close()
+		ports = append(ports, port)
+	}
+	if len(ports) < count {
+		t.Fatalf("no %d free ports", count)
+	}
+	return ports
+}

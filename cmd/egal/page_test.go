@@ -12,8 +12,11 @@ import (
 func page(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString("# Command line\n\nMade from the commands in `cmd/egal`; do not edit.\n\n" +
-		"Data goes to stdout, messages to stderr. Colour is for terminals, without `NO_COLOR`. Every verb that reads has `-o json` and `-o yaml`;\n" +
-		"[api.md](api.md) has the documents. `egal completion bash|zsh|fish|powershell` prints a completion script.\n\n")
+		"Data goes to stdout, messages to stderr. Colour is for terminals, without `NO_COLOR`. Every verb that reads has `-o json`, `-o yaml` and\n" +
+		"`-o go-template=TEMPLATE`, a template of Go over the fields that `-o json` shows; `-o name` prints names alone, a line for each.\n" +
+		"[api.md](api.md) has the documents.\n\n" +
+		"`egal completion bash|zsh|fish|powershell` prints a completion script; `egal completion bash --help` says where to put it. It offers\n" +
+		"the names of members, asked from the node that `--data` or `--addr` names, settings and their values.\n\n")
 	b.WriteString(strings.ReplaceAll(exitCodesHelp, "Exit codes:", "## Exit codes\n\n```") + "\n```\n\n`start` and `demo` end with 0 when a signal asks them to stop.\n")
 	describe(&b, root)
 	return b.String()

@@ -22,7 +22,7 @@ func newRoot(w *world) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "egal",
 		Short: "A cluster of equal nodes in one binary",
-		Long:  "A cluster of equal nodes in one binary: no centre, no leader that everything hangs on.\n\n" + exitCodesHelp,
+		Long:  "A cluster of equal nodes in one binary: no centre, no leader that everything hangs on.",
 		Example: `  egal demo                              # three nodes in this process, to play with
   egal start                             # one node, data in ./egal-data
   egal start --data b --join host:7946   # another one that joins it
@@ -42,11 +42,10 @@ func newRoot(w *world) *cobra.Command {
 	root.SetOut(w.out)
 	root.SetErr(w.err)
 	root.SetFlagErrorFunc(flagError)
+	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitCodesHelp + "\n\nMore: docs/reference/cli.md\n")
 	root.PersistentFlags().String("color", "auto", "colours: auto, always or never; NO_COLOR turns auto off")
-	root.AddCommand(demoCommand(w), startCommand(w), statusCommand(w), gossipCommand(w), configCommand(w), versionCommand(w))
-	for _, name := range []string{"color"} {
-		complete(root, name, "auto", "always", "never")
-	}
+	root.AddCommand(demoCommand(w), startCommand(w), statusCommand(w), nodeCommand(w), jobCommand(w), gossipCommand(w), configCommand(w), versionCommand(w))
+	complete(root, "color", "auto", "always", "never")
 	return root
 }
 

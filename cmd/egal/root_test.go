@@ -34,7 +34,7 @@ func TestExitCodesAndHints(t *testing.T) {
 		{"a flag without its value", "status --addr", exitUsage, []string{"flag needs an argument"}},
 		{"an argument too many", "version 2", exitUsage, []string{`egal version takes no argument: "2"`}},
 		{"an argument too few", "config check", exitUsage, []string{"egal config check wants one file"}},
-		{"an unknown format", "status -o xml", exitUsage, []string{`--output "xml": want table, wide, json, yaml`}},
+		{"an unknown format", "status -o xml", exitUsage, []string{`--output "xml": want table, wide, name, json, yaml, go-template=`}},
 		{"an unknown colour mode", "status --color pink", exitUsage, []string{`--color "pink": want auto, always, never`}},
 		{"two nodes to ask", "status --addr a:1 --data b", exitUsage, []string{"addr", "data"}},
 		{"nobody listens", "status --addr " + port, exitUnreachable, []string{"error: " + port + ": nobody listens", "hint: is a node running? `egal start` starts one"}},
@@ -85,7 +85,7 @@ func TestCompletionForFourShells(t *testing.T) {
 			t.Errorf("%s: %d %s", shell, got.code, got.err)
 		}
 	}
-	if got := egalRun(t, "__complete", "status", "-o", ""); !strings.Contains(got.out, "wide\njson\nyaml\n") {
+	if got := egalRun(t, "__complete", "status", "-o", ""); !strings.Contains(got.out, "wide\nname\njson\nyaml\ngo-template=\n") {
 		t.Errorf("values of -o: %q", got.out)
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,21 +33,22 @@ func startCommand(w *world) *cobra.Command {
   egal start --data b --join 127.0.0.1:7946 --fabric-listen 127.0.0.1:7947 --slots-listen 127.0.0.1:6380 --web-listen 127.0.0.1:8947`,
 		Args: noArguments,
 	}
-	cmd.Flags().StringVar(&file, "config", "", "configuration file")
+	cmd.Flags().StringVar(&file, "config", "", configFlagDoc)
 	settingFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		values, err := w.configuration(file, cmd.Flags())
-		if err != nil {
-			return err
-		}
-		return w.start(cmd.Context(), values)
+		return w.start(cmd.Context(), w.sources(file, cmd.Flags()))
 	}
 	return cmd
 }
 
-// start runs a node until the context ends.
-func (w *world) start(ctx context.Context, values *settings.Values) error {
-	logger := newLogger(w.err, values.String("log_format"), values.String("log_level"), w.errTTY)
+// start runs a node until the context ends, or the node leaves the cluster.
+func (w *world) start(ctx context.Context, from sources) error {
+	values, err := from.configuration()
+	if err != nil {
+		return err
+	}
+	knobs := newKnobs(values)
+	logger := newLogger(w.err, values.String("log_format"), &knobs.level, w.errTTY)
 	config := nodeConfig(values)
 	config.Logger = logger
 	listener, err := listenWeb(ctx, values.String("web.listen"), values.Origin("web.listen").Where, values.Bool("insecure"))
@@ -58,17 +62,43 @@ func (w *world) start(ctx context.Context, values *settings.Values) error {
 		}
 		return w.inUse(ctx, values, explain(err))
 	}
-	server := serveNode(ctx, logger, node, values, listener)
+	running, err := settings.NewRunning(values, from.file, from.gather, knobs.of(node))
+	if err != nil {
+		return errors.Join(err, node.Close())
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	server := serveNode(ctx, logger, node, web.Options{Settings: running, MaxBody: knobs.maxBody.Load, Stop: stop, Remote: values.Bool("insecure")}, listener)
 	logStarted(logger, node, listener)
-	if err := node.Ready(ctx); err == nil {
-		logger.Info("serving", "event", "node_serving", "members", len(node.Fabric().View().Members()), "after_ms", time.Since(w.began).Milliseconds())
-	}
-	select {
-	case <-ctx.Done():
-	case <-node.Failed():
-	}
+	w.attend(ctx, logger, node, running)
 	logger.Info("stopping", "event", "node_stopping")
 	return errors.Join(node.Err(), server.Close(), node.Close())
+}
+
+// attend tells when the node serves, and reloads the configuration at SIGHUP, until the node has to stop.
+func (w *world) attend(ctx context.Context, logger *slog.Logger, node *egal.Node, running *settings.Running) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	ctx, cancel := context.WithCancel(ctx)
+	var waiting sync.WaitGroup
+	waiting.Go(func() { // ends when attend does
+		if err := node.Ready(ctx); err == nil {
+			logger.Info("serving", "event", "node_serving", "members", len(node.Fabric().View().Members()), "after_ms", time.Since(w.began).Milliseconds())
+		}
+	})
+	defer waiting.Wait()
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-node.Failed():
+			return
+		case <-hangup:
+			reload(logger, running)
+		}
+	}
 }
 
 // listenWeb is the one way to open an API port, which is not open beyond this machine unless that is asked for. where
@@ -107,18 +137,18 @@ func (w *world) inUse(ctx context.Context, values *settings.Values, err error) e
 
 // serveNode serves the API of a node on its port, if it has one, and on the socket in its data directory. A node whose
 // directory cannot have a socket runs without it.
-func serveNode(ctx context.Context, logger *slog.Logger, node *egal.Node, values *settings.Values, listener net.Listener) servers {
-	limit := int64(values.Int("web.max_body"))
+func serveNode(ctx context.Context, logger *slog.Logger, node *egal.Node, options web.Options, listener net.Listener) servers {
 	var all servers
 	if listener != nil {
-		all = append(all, web.Serve(web.Handler(node, web.Options{MaxBody: limit, Remote: values.Bool("insecure")}), logger, listener))
+		all = append(all, web.Serve(web.Handler(node, options), logger, listener))
 	}
-	socket, err := web.ListenSocket(ctx, values.String("data"))
+	socket, err := web.ListenSocket(ctx, node.Config().Data)
 	if err != nil {
 		logger.Warn("no socket for the command line", "event", "web_no_socket", "error", err)
 		return all
 	}
-	return append(all, web.Serve(web.Handler(node, web.Options{MaxBody: limit, Socket: true}), logger, socket))
+	options.Remote, options.Socket = false, true
+	return append(all, web.Serve(web.Handler(node, options), logger, socket))
 }
 
 // servers are closed together.

@@ -17,22 +17,25 @@ const askAgain = 50 * time.Millisecond
 func statusCommand(w *world) *cobra.Command {
 	o := &output{w: w}
 	var to target
-	var wait bool
+	var wait, watch bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the cluster as one node sees it",
-		Long: "Show the cluster as one node sees it. The last line is the verdict and a command to go on with.\n" +
+		Long: "Show the cluster as one node sees it: the members, then what is not as it should be and for how long, then the\n" +
+			"verdict and a command to go on with. LAST-SEEN is when the node last reached the member.\n" +
 			"Exits with 0 when the cluster is healthy, with 5 when it is degraded or not complete.",
 		Example: `  egal status                      # the node with its data in ./egal-data, or on port 8946
   egal status --data /var/lib/egal -o wide
-  egal status --wait --timeout 30s && echo serving`,
+  egal status --watch
+  egal status --wait --timeout 30s && echo serving
+  egal status -o go-template='{{.verdict}}: {{.summary}}'`,
 		Args: noArguments,
 	}
-	o.flags(cmd, "table", "wide")
+	o.flags(cmd, "table", "wide", "name")
 	to.flags(cmd)
-	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "no line with the names of the columns")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the cluster is healthy")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again whenever it changes, until you interrupt it")
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long --wait waits; then the exit code is 6")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		paint, err := w.paints(cmd)
@@ -44,14 +47,22 @@ func statusCommand(w *world) *cobra.Command {
 			return err
 		}
 		defer c.close()
+		show := func(status web.Status) error {
+			done, err := o.document(status, names(status.Members))
+			if !done {
+				fmt.Fprintln(w.out, o.status(status, paint, time.Now()))
+			}
+			return err
+		}
+		if watch {
+			return follow(cmd.Context(), w, c.status, show)
+		}
 		status, err := c.ask(cmd.Context(), wait, timeout)
 		if err != nil {
 			return err
 		}
-		if done, err := o.document(status); err != nil {
+		if err := show(status); err != nil {
 			return err
-		} else if !done {
-			fmt.Fprintln(w.out, o.status(status, paint))
 		}
 		if status.Verdict != web.VerdictHealthy {
 			return silently(exitDegraded)
@@ -93,16 +104,33 @@ func (c *client) ask(ctx context.Context, wait bool, timeout time.Duration) (web
 	}
 }
 
-// status is the table and the verdict.
-func (o *output) status(s web.Status, paint painter) string {
-	head := []string{"NODE", "ADDRESS", "STATE", "ZONE", "OWNS", "SLOTS", "INC"}
+// status is the table, the causes and the verdict.
+func (o *output) status(s web.Status, paint painter, now time.Time) string {
+	var b strings.Builder
+	b.WriteString(o.members(s.Members, paint, now))
+	for _, c := range s.Causes {
+		if c.Member != "" { // the others are in the summary
+			b.WriteString("- " + c.Text + lasting(c.Since, now) + "\n")
+		}
+	}
+	color := map[string]string{web.VerdictHealthy: green, web.VerdictStarting: yellow}[s.Verdict]
+	if color == "" {
+		color = red
+	}
+	fmt.Fprintf(&b, "%s: %s; next: %s", paint.paint(color, s.Verdict), s.Summary, s.Next)
+	return b.String()
+}
+
+// members is the table of members.
+func (o *output) members(members []web.Member, paint painter, now time.Time) string {
+	head := []string{"NODE", "ADDRESS", "STATE", "ZONE", "OWNS", "SLOTS", "INC", "LAST-SEEN"}
 	if o.format == "wide" {
 		head = append(head, "EPOCH", "FABRIC", "ROLES", "ID")
 	}
 	rows := [][]string{head}
-	for _, m := range s.Members {
+	for _, m := range members {
 		row := []string{
-			m.Name, dash(m.Address), state(m), dash(m.Location), fmt.Sprintf("%.1f%%", 100*m.Owns), fmt.Sprint(m.Slots), fmt.Sprint(m.Incarnation),
+			m.Name, dash(m.Address), state(m), dash(m.Location), fmt.Sprintf("%.1f%%", 100*m.Owns), fmt.Sprint(m.Slots), fmt.Sprint(m.Incarnation), lastSeen(m, now),
 		}
 		if o.format == "wide" {
 			row = append(row, fmt.Sprint(m.Epoch), m.Fabric, dash(strings.Join(m.Roles, ",")), m.ID)
@@ -110,17 +138,61 @@ func (o *output) status(s web.Status, paint painter) string {
 		rows = append(rows, row)
 	}
 	// Colours come last: the layout counts what is seen.
-	table := strings.NewReplacer("● ", paint.paint(green, "●")+" ", "○ ", paint.paint(red, "○")+" ", "◐ ", paint.paint(yellow, "◐")+" ").Replace(o.table(rows))
-	color := map[string]string{web.VerdictHealthy: green, web.VerdictStarting: yellow}[s.Verdict]
-	if color == "" {
-		color = red
+	return paint.symbols(o.table(rows))
+}
+
+// lastSeen is when the asked node last reached a member.
+func lastSeen(m web.Member, now time.Time) string {
+	if m.Reachable {
+		return "now"
 	}
-	return fmt.Sprintf("%s%s: %s; next: %s", table, paint.paint(color, s.Verdict), s.Summary, s.Next)
+	if ago, known := age(m.Since, now); known {
+		return ago + " ago"
+	}
+	return "-"
+}
+
+// lasting says for how long something has been so.
+func lasting(since string, now time.Time) string {
+	if ago, known := age(since, now); known {
+		return " for " + ago
+	}
+	return ""
+}
+
+// age is how long ago a moment was, in the units that matter. The clocks of two machines may differ: nothing lies in the
+// future.
+func age(since string, now time.Time) (text string, known bool) {
+	at, err := time.Parse(time.RFC3339Nano, since)
+	if err != nil {
+		return "", false
+	}
+	switch d := max(now.Sub(at), 0); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second), true
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second), true
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute), true
+	default:
+		return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour), true
+	}
+}
+
+// names are what people call members.
+func names(members []web.Member) []string {
+	var all []string
+	for _, m := range members {
+		all = append(all, m.Name)
+	}
+	return all
 }
 
 // state is a member's state with a symbol, so that it does not hang on colour.
 func state(m web.Member) string {
 	switch {
+	case m.State == "down":
+		return "○ down"
 	case !m.Reachable:
 		return "○ unreachable"
 	case m.State != "up":

@@ -16,10 +16,10 @@ func versionCommand(w *world) *cobra.Command {
 		Example: "  egal version\n  egal version -o json",
 		Args:    noArguments,
 	}
-	o.flags(cmd, "text")
+	o.flags(cmd, "text", "name")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		build := egal.Version()
-		if done, err := o.document(web.Version{Schema: web.Schema, Build: build}); done {
+		if done, err := o.document(web.Version{Schema: web.Schema, Build: build}, []string{build.Version}); done {
 			return err
 		}
 		line := fmt.Sprintf("egal %s %s %s", build.Version, build.Go, build.Platform)

@@ -151,6 +151,10 @@ func (c *Core) conclude(w *walk, total result) {
 	total.missing = slices.Compact(total.missing) // a delegate may have tried one that we do not
 	if w.about != nil {
 		c.gathers--
+		if w.inquiry != nil {
+			c.inquired(w, total)
+			return
+		}
 		c.report(Gathered{
 			Request: w.request, Count: total.count, Min: total.min, Xor: total.xor, Missing: total.missing,
 			Unequal: total.unequal, After: after,

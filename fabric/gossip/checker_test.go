@@ -8,6 +8,7 @@ type checker struct {
 	off     bool
 	seen    map[NodeID]map[NodeID]*owner // by replica and owner: what the replica had last
 	written map[write]entry              // what owners wrote
+	lives   *lives
 }
 
 // write names one write of an owner.
@@ -18,7 +19,7 @@ type write struct {
 }
 
 func newChecker(c *cluster) *checker {
-	return &checker{cluster: c, seen: map[NodeID]map[NodeID]*owner{}, written: map[write]entry{}}
+	return &checker{cluster: c, lives: newLives(c), seen: map[NodeID]map[NodeID]*owner{}, written: map[write]entry{}}
 }
 
 // sent notes what owners say of themselves.
@@ -59,6 +60,7 @@ func (k *checker) see(n *simNode, e Event) {
 	}
 	t, v := k.cluster.t, changed.View
 	t.Helper()
+	k.lives.see(n, v)
 	if own, ok := v.owners.find(v.self); ok {
 		k.note(own.whole())
 	}
@@ -91,7 +93,7 @@ func (k *checker) see(n *simNode, e Event) {
 		t.Fatalf("seed %d: n%d: the root is not the hash of the state", k.cluster.seed, n.number)
 	}
 	for id := range before {
-		if after[id] == nil {
+		if after[id] == nil && !n.core.buried(id) {
 			t.Fatalf("seed %d: n%d forgot %v", k.cluster.seed, n.number, id)
 		}
 	}
@@ -133,7 +135,7 @@ func (k *checker) bounds(n *simNode) {
 	c := n.core
 	if len(c.gaps) > maxGaps || len(c.rumors.walks) > maxRumors || len(c.rumors.queue) > maxRumors || c.rumors.bytes > maxRumorBytes ||
 		len(c.outbox.late) > maxLate || len(c.outbox.heldBack) > maxHeldBack || c.gathers > maxGathers || len(c.joining.early) > maxEarly ||
-		len(c.joining.waiting) > maxWaiting || len(c.peers) > maxWatched || len(c.writes.graves) > MaxOwnKeys ||
+		len(c.graves) > maxGraves || len(c.joining.waiting) > maxWaiting || len(c.peers) > maxWatched || len(c.writes.graves) > MaxOwnKeys ||
 		len(c.monitors.relays) > maxRelays || len(c.monitors.voted) > maxVoted || len(c.monitors.hearing.probers) > maxProbers ||
 		len(c.monitors.hearing.testimonies) > maxTestimonies || len(c.entropy.open) > maxOpen || c.entropy.spent > paceBytes {
 		k.cluster.t.Fatalf("seed %d: n%d is over a bound", k.cluster.seed, n.number)

@@ -66,6 +66,16 @@ type Config struct {
 	// JoinRetry is the longest time between two rounds of asking the seeds; the first ones are shorter. Default 500 ms.
 	JoinRetry time.Duration
 
+	// DownPolicy is what a cluster that this node founds does about members that stay unreachable. Elsewhere that of
+	// the cluster holds.
+	DownPolicy DownPolicy
+	// WeakAfter is how long a leader that cannot prove that all agree lets joining members wait. Default 7 s.
+	WeakAfter time.Duration
+	// LeaveTimeout is how long a node that leaves waits for the leader to let it go. Default 5 s.
+	LeaveTimeout time.Duration
+	// Protocols are the versions that the node speaks. Default ProtocolMin to ProtocolMax.
+	Protocols Protocols
+
 	// Snapshot is the state of an earlier run of this node: it starts as a member of the cluster it was in.
 	Snapshot *Snapshot
 	// View is a ready-made view to start from: the node is one of its members and starts as such at once. The
@@ -97,6 +107,9 @@ func (c Config) Validate() error {
 	fault(c.Coalesce < 0 || c.ProbeInterval < 0 || c.ProbeTimeout < 0 || c.RefusedInterval < 0 || c.Settle < 0 || c.JoinRetry < 0 || c.ProbeMisses < 0 ||
 		c.Tick < 0 || c.RetryFloor < 0 || c.PacketRate < 0 || c.ExchangeInterval < 0,
 		"a negative interval or count")
+	fault(c.WeakAfter < 0 || c.LeaveTimeout < 0, "a negative delay of the lifecycle")
+	fault(c.Protocols.Min > c.Protocols.Max, "protocol versions %v", c.Protocols)
+	errs = append(errs, c.DownPolicy.validate())
 	fault(c.Strategy > StrategyPush, "unknown strategy %d", c.Strategy)
 	fault(c.View != nil && c.View.roster == nil, "the view is empty")
 	fault(c.Snapshot != nil && c.View != nil, "both a snapshot and a view")
@@ -116,6 +129,10 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Settle, 25*time.Millisecond)
 	orDefault(&c.ExchangeInterval, 500*time.Millisecond)
 	orDefault(&c.JoinRetry, 500*time.Millisecond)
+	orDefault(&c.DownPolicy.StableAfter, defaultStableAfter)
+	orDefault(&c.WeakAfter, 7*time.Second)
+	orDefault(&c.LeaveTimeout, 5*time.Second)
+	orDefault(&c.Protocols, Protocols{ProtocolMin, ProtocolMax})
 	if c.Orders == nil {
 		c.Orders = &Orders{}
 	}

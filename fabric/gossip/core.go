@@ -34,7 +34,10 @@ type Core struct {
 	cluster     ClusterID
 	synced      bool // has founded the cluster, or received its state, since the start
 	restored    bool // started in the cluster of its snapshot
-	left        bool // said goodbye, or was superseded: does nothing any more
+	left        bool // said goodbye, was removed or superseded: does nothing any more
+	phase       phase
+	leaveBy     time.Time // when the node goes although nobody has let it go; zero: it is not leaving
+	unfitSaid   bool      // Incompatible has been reported
 	owners      table[NodeID, *owner]
 	shared      table[sharedKey, *shared]
 	sharedBytes int
@@ -56,6 +59,9 @@ type Core struct {
 	gathers    int     // under way
 	gaps       []delta // came before their predecessors; at most maxGaps, oldest first
 	joining    joining
+	leading    leading
+	losses     losses
+	graves     []*shared // removals after their time; at most maxGraves, oldest first
 
 	peers     []*peer // the members we probe, sorted by id
 	monitors  monitoring
@@ -129,17 +135,13 @@ func (c *Core) restore(s *Snapshot) {
 // describe writes who and where this node is, unless its state says so already.
 func (c *Core) describe() {
 	described := about{
-		boot: c.cfg.Boot, addr: c.cfg.Addr, name: c.cfg.Name, location: c.cfg.Location, roles: c.cfg.Roles, left: c.left,
+		boot: c.cfg.Boot, addr: c.cfg.Addr, name: c.cfg.Name, location: c.cfg.Location, roles: c.cfg.Roles, phase: c.phase,
+		protocols: c.cfg.Protocols,
 	}
 	before, _ := c.owners.find(c.cfg.ID)
 	if before == nil || before.generation != c.generation {
-		fresh := &owner{id: c.cfg.ID, generation: c.generation}
-		if before != nil && before.generation < c.generation && before.about != nil && before.about.boot == c.cfg.Boot {
-			// The same process under a later generation keeps what it wrote.
-			fresh = newOwner(c.cfg.ID, c.generation, before.version, before.collected, before.entries)
-		}
 		c.writes.flushed = 0
-		c.replaceOwner(before, fresh)
+		c.replaceOwner(before, &owner{id: c.cfg.ID, generation: c.generation})
 	}
 	err := c.writeOwn(keyNode, described.encode(), false)
 	invariant.Check(err == nil, "a node can describe itself: Validate bounds what it says")
@@ -186,7 +188,11 @@ func (c *Core) Receive(now time.Time, from Peer, m Message) {
 	case DeleteShared:
 		c.setShared(m.Key, nil, true)
 	case Leave:
-		c.leave()
+		c.leave(m.Now)
+	case Down:
+		c.putDown(m.ID, StatusDown)
+	case Forget:
+		c.putDown(m.ID, StatusRemoved)
 	case Gather:
 		c.gather(m)
 	case PeerRefused:
@@ -222,6 +228,7 @@ func (c *Core) Tick(now time.Time) {
 		c.houseAt = nextHouse(now)
 	}
 	c.tickEntropy()
+	c.tickLifecycle()
 	c.settle()
 }
 
@@ -250,10 +257,11 @@ func (c *Core) Next() time.Time {
 }
 
 // deadlines are those that a late node postpones; rumors have their own.
-func (c *Core) deadlines() [10]*time.Time {
+func (c *Core) deadlines() [15]*time.Time {
 	return [...]*time.Time{
 		&c.probeAt, &c.fastAt, &c.monitors.stageAt, &c.joining.at, &c.houseAt, &c.writes.at, &c.collection.at,
 		&c.entropy.at, &c.entropy.lookAt, &c.entropy.newsAt,
+		&c.leaveBy, &c.leading.at, &c.losses.at, &c.leading.inquiry.at, &c.losses.inquiry.at,
 	}
 }
 
@@ -266,6 +274,7 @@ func (c *Core) Ready() core.Ready[Peer, Message, Event] {
 	if !c.collection.at.IsZero() && !c.collection.at.After(c.now) {
 		c.flushCollection()
 	}
+	c.inquire()
 	if c.announce {
 		c.events = append(c.events, ViewChanged{c.view})
 		c.announce = false
@@ -296,6 +305,7 @@ func (c *Core) advance(now time.Time) {
 	c.now, c.at = now, instantOf(now, c.born)
 	if away {
 		c.patient()
+		c.waitForStability()
 	}
 }
 
@@ -310,6 +320,9 @@ func (c *Core) settle() {
 		}
 		c.watch()
 		c.deliberate()
+		c.follow()
+		c.checkProtocol()
+		c.watchLosses()
 		c.lead()
 	}
 }

@@ -324,7 +324,7 @@ func TestSnapshotsKeepTheState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Cluster() != testCluster || len(s.owners) != 3 || len(s.shared) != 4 {
+	if s.Cluster() != testCluster || len(s.owners) != 3 || len(s.shared) != 6 {
 		t.Fatalf("%+v", s)
 	}
 	record[len(record)/2] ^= 1

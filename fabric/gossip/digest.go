@@ -143,9 +143,12 @@ func (c *Core) compareShared(s *step, theirs digests) {
 		named[d.key] = true
 		ours, ok := c.shared.find(d.key)
 		switch {
+		case ok && ours.stamp == d.stamp && ours.node == d.node:
+		case ok && ours.admission != nil: // not the stamp alone decides which one holds: both sides look at both
+			s.keys, s.shared = append(s.keys, d.key), append(s.shared, ours)
 		case !ok || ours.behind(d):
 			s.keys = append(s.keys, d.key)
-		case ours.stamp != d.stamp || ours.node != d.node:
+		default:
 			s.shared = append(s.shared, ours)
 		}
 	}

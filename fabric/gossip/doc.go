@@ -14,10 +14,7 @@
 //     newest (stamp, id) wins everywhere. A write supersedes what its writer's view shows, whatever the clocks say.
 //     A node whose clock is more than 500 ms off the median of its peers' does not write here.
 //
-// From them every node computes the member list. A node that has joined is Joining by its own state; the leader (see
-// View.Leader) writes the shared key "member/<id>" that makes it Up and gives it its number, and the one that
-// removes who said goodbye. The leader does nothing else. Members that do not answer are unreachable, and remain
-// members.
+// From them every node computes the member list: see Membership.
 //
 // # How news spreads
 //
@@ -75,6 +72,20 @@
 // (Isolated, View.Isolated) and shows nobody as reachable. Unreachable members and unused seeds are probed for ever: a
 // healed partition merges by itself.
 //
+// # Membership
+//
+// A life runs Joining, Up, Leaving, Exiting, removed; Down leads out of it from anywhere. A node says itself that it
+// is there, leaves, or has ended. All else stands in its record, the shared key "member/<id>", of which the one that is
+// farther along this line, for the later process, holds everywhere. The leader (View.Leader), computed and not elected,
+// writes it. It acts when no full member is unreachable and not Down, and all of them have agreed, by a Gather, on what
+// was decided before (View.Agreed). If it cannot act for 7 s it lets joiners in as weak members, without number and
+// vote. What is in its way it says in View.Blockage.
+//
+// When the same members have been unreachable for 10 s, the cluster's DownPolicy decides which side of a partition
+// goes on; its leader records the others as Down, and the others hear Outvoted. A node that hears it was downed becomes
+// a new process (boot, generation) with all that it said of itself, and joins again: Down means that others route around
+// it. Leave waits for the leader, five seconds at most. Removals are remembered for a day by all, and longer by each.
+//
 // # Life of a Core
 //
 //	core, err := gossip.New(gossip.Config{ID: id, Boot: boot, Generation: generation, Addr: addr}, now)
@@ -89,7 +100,7 @@
 // state, or the first part of it, after which the node asks for the next. Rumors that overtake it wait. A node that
 // starts from a snapshot is in its cluster at once, holds everybody for unproven until they answer, and compares its
 // state with that of the first one who does. Nodes of different clusters never exchange state. Of two processes with
-// one id the later one stays; the earlier reports Superseded and falls silent, as a core does after Leave.
+// one id the later one stays; the earlier reports Superseded and falls silent, as a core does after Left and Forgotten.
 //
 // # Concurrency
 //
@@ -101,8 +112,9 @@
 // it has every live key up to that version, whatever was lost, doubled or reordered. Merging is commutative,
 // associative and idempotent. After the last write, in a whole network, all roots become equal. Packets for another
 // process, of an earlier process or of another cluster change nothing. Equal inputs give equal outputs. No packet
-// makes a list or map grow beyond its bound. sim_test.go checks them under loss, duplication, reordering, cuts,
-// crashes, restarts, pauses and wrong clocks.
+// makes a list or map grow beyond its bound. A process's status moves forward only, and who was removed does not come
+// back; leaders decide on views that all who count have had, and never two things about one process on one view.
+// sim_test.go checks them under loss, duplication, reordering, cuts, crashes, restarts, pauses and wrong clocks.
 //
 // Parts of one rumor, cut by equal views, lie within each other or apart, and a result waits for smaller parts only:
 // every rumor comes to rest. What a result says was true before it was said. walk_test.go and small_test.go check
@@ -110,12 +122,13 @@
 //
 // # Limits
 //
-//	MaxMembers 131,072                      members, those that left included
+//	MaxMembers 131,072                      members, those removed within a day included
 //	MaxKey 256 B, MaxValue 64 KiB           keys and values, own and shared
 //	MaxOwnKeys 1024, MaxOwnBytes 256 KiB    what a node may write about itself
-//	MaxShared 65,536, MaxSharedBytes 64 MiB the shared map at an origin; replicas take twice as much
+//	MaxShared 65,536, MaxSharedBytes 64 MiB the shared map at an origin, more for records; replicas take twice as much
+//	4096 removals                           remembered after their day; 16 members named in a Blockage
 //	TombstoneLife 24 h                      how long deleted keys are remembered; 1024 own ones
-//	MaxDatagram 1200 B, MaxPacket 1 MiB     packets
+//	MaxDatagram 1152 B, MaxPacket 1 MiB     packets
 //	MaxFanout 64, MaxSeeds 64, MaxRoles 64  configuration
 //	4096 rumors, 4 MiB, 16 intervals each   worked on or remembered; the oldest is dropped, and counted
 //	12 tries, 8 avoided, 64 silent members  per rumor; 4096 missing ones are named, of a question 256
@@ -138,8 +151,9 @@
 //     tell, and no replica's is below it.
 //   - Alerts go to the neighbours that a node probes or is probed by, not only to the co-monitors of a member: who may
 //     vote depends on what is said of the monitors as well.
-//   - There is no policy that takes unreachable members down; packets are neither encrypted nor authenticated.
+//   - Packets are neither encrypted nor authenticated here: fabric/transport does that.
+//   - Nobody removes a Down member but an operator, and a side that has lost does not shut down: data is not membership's.
 //
 // Read on in core.go (the machine), state.go and shared.go (what is replicated), inr.go and walk.go (how it spreads), entropy.go
-// (how the rest is found), monitor.go, alerts.go and verdict.go (who is there), join.go (how nodes come and go), packet.go (the wire format).
+// (how the rest is found), monitor.go, alerts.go and verdict.go (who is there), join.go, lifecycle.go and leader.go (how nodes come and go), packet.go (the wire format).
 package gossip

@@ -218,7 +218,7 @@ func TestTombstonesGoEverywhereAtOnce(t *testing.T) {
 	c.tell(c.nodes[0], SetShared{"k", []byte("v")})
 	c.tell(c.nodes[0], DeleteShared{"k"})
 	c.run(TombstoneLife - time.Minute)
-	if got := c.nodes[2].core.shared.count; got != 4 {
+	if got := c.nodes[2].core.shared.count; got != 6 {
 		t.Fatal(got)
 	}
 	var before uint64
@@ -229,7 +229,7 @@ func TestTombstonesGoEverywhereAtOnce(t *testing.T) {
 	var after uint64
 	for _, n := range c.nodes {
 		after += n.core.metrics.Exchanges
-		if got := n.core.shared.count; got != 3 {
+		if got := n.core.shared.count; got != 5 {
 			t.Fatalf("n%d still has %d keys", n.number, got)
 		}
 	}
@@ -310,7 +310,7 @@ func TestAJoiningNodeAsksForEachPart(t *testing.T) {
 			c.tell(n, Join{Seeds: []Peer{c.nodes[0].addr}})
 			took := c.converge(time.Second)
 			t.Logf("%d parts, %v", chunks, took)
-			if chunks != tc.chunks || n.core.shared.count != tc.keys+2 {
+			if chunks != tc.chunks || n.core.shared.count != tc.keys+4 {
 				t.Fatalf("%d parts, %d keys", chunks, n.core.shared.count)
 			}
 		})

@@ -1,5 +1,7 @@
 package gossip
 
+import "time"
+
 // maxGathers is how many questions of a node may be under way.
 const maxGathers = 64
 
@@ -10,19 +12,33 @@ func (c *Core) gather(g Gather) {
 		return
 	}
 	c.gathers++
-	w := c.begin(rumor{
-		id: c.nextRumor(), slot: c.slot(),
-		about: &question{view: g.View, owner: g.Owner, generation: g.Generation, version: g.Version},
-	})
+	about := &question{view: g.View, owner: g.Owner, generation: g.Generation, version: g.Version}
+	if g.Owner.IsZero() {
+		about.generation, about.version = aboutHash, 0
+	}
+	w := c.begin(rumor{id: c.nextRumor(), slot: c.slot(), about: about})
 	w.request = g.Request
 	c.cover(w, wholeSpan)
 	c.step(w)
 }
 
+// giveUp ends a question of this node that is dropped before its answer has come.
+func (c *Core) giveUp(w *walk) {
+	if w.about == nil || w.id.Origin != c.cfg.ID {
+		return
+	}
+	c.gathers--
+	if w.inquiry != nil {
+		w.inquiry.asked, w.inquiry.at = time.Time{}, c.now
+		return
+	}
+	c.report(Gathered{Request: w.request})
+}
+
 // answerTo is this node's answer, with the version that it holds of the owner in question.
 func (c *Core) answerTo(q *question) (version uint64, yes bool) {
 	if q.owner.IsZero() {
-		return 1, c.view.Hash() == q.view
+		return 1, c.agreesOn(q)
 	}
 	o, ok := c.owners.find(q.owner)
 	switch {

@@ -43,7 +43,10 @@ func (c *Core) found(cluster ClusterID) {
 	c.cluster = cluster
 	c.touch(true)
 	first := admission{status: StatusUp, upNumber: 1, generation: c.generation}
-	_ = c.writeShared(admissionKey(c.cfg.ID), first.encode(), false) // our own first key: nothing to refuse
+	// Our own first keys: nothing to refuse.
+	_ = c.writeShared(admissionKey(c.cfg.ID), first.encode(), false)
+	_ = c.writeShared(protocolKey, encodeProtocol(c.cfg.Protocols.Max), false)
+	_ = c.writeShared(policyKey, c.cfg.DownPolicy.encode(), false)
 	c.arrive()
 }
 
@@ -58,6 +61,10 @@ func (c *Core) join(seeds []Peer) {
 
 // ask asks the seeds, and members known from a snapshot, for the cluster's state.
 func (c *Core) ask() {
+	if c.isLast() {
+		c.arrive()
+		return
+	}
 	targets := slices.Clone(c.joining.seeds)
 	if members := c.view.members; !c.cluster.IsZero() {
 		for range min(len(members), maxAsked) {
@@ -76,6 +83,13 @@ func (c *Core) ask() {
 	c.joining.at = c.now.Add(c.joining.backoff/2 + c.spread(c.joining.backoff/2))
 }
 
+// isLast reports whether this node comes back into a cluster in which nobody else counts: there is nothing to learn.
+func (c *Core) isLast() bool {
+	self, ok := c.view.Member(c.cfg.ID)
+	required, blockers := c.required()
+	return c.restored && !c.synced && ok && self.counts() && len(required)+len(blockers) == 0
+}
+
 // arrive tells everybody that we are here, and answers who asked us too early.
 func (c *Core) arrive() {
 	c.synced = true
@@ -83,6 +97,7 @@ func (c *Core) arrive() {
 	if !c.restored {
 		c.report(Joined{c.cluster})
 	}
+	c.checkPolicy()
 	for _, p := range c.peers {
 		p.proven = true
 	}
@@ -120,6 +135,15 @@ func (c *Core) receiveJoin(from Peer, p Packet, request joinRequest) {
 		c.send(from, p.Boot, joinRefusal{ReasonOtherCluster})
 		return
 	}
+	asking := newOwner(own.owner, own.generation, own.upto, own.collected, own.entries)
+	if asking.about == nil {
+		c.metrics.DroppedUnexpected++
+		return
+	}
+	if reason := c.unfit(asking.about.protocols); reason != "" {
+		c.send(from, p.Boot, joinRefusal{reason})
+		return
+	}
 	switch c.mergeOwner(own) {
 	case refused:
 		c.send(from, p.Boot, joinRefusal{ReasonFull})
@@ -130,9 +154,7 @@ func (c *Core) receiveJoin(from Peer, p Packet, request joinRequest) {
 		c.nudge(p.Sender, c.cfg.RefusedInterval)
 	}
 	c.settle() // a leader admits the node here, so that the answer says so
-	if asking := newOwner(own.owner, own.generation, own.upto, own.collected, own.entries); asking.about != nil {
-		from = asking.about.addr
-	}
+	from = asking.about.addr
 	if request.whole {
 		c.sendState(from, p.Boot, request.next)
 		return
@@ -144,7 +166,7 @@ func (c *Core) receiveJoin(from Peer, p Packet, request joinRequest) {
 }
 
 func (c *Core) receiveRefusal(from Peer, reason string) {
-	if !c.synced && (c.cluster.IsZero() || reason != ReasonRefused) {
+	if (!c.synced || c.alone()) && (c.cluster.IsZero() || reason != ReasonRefused) {
 		c.report(JoinRefused{From: from, Reason: reason})
 	}
 }
@@ -251,63 +273,4 @@ func (c *Core) askForMore(from Peer, p Packet, next position) {
 		c.send(from, 0, joinRequest{own: c.self().whole(), whole: true, next: next})
 		c.joining.at = c.now.Add(c.cfg.JoinRetry)
 	}
-}
-
-// leave carries out Leave: the goodbye goes out as a rumor, and over streams to a few who will pass it on if the
-// rumor is lost.
-func (c *Core) leave() {
-	if c.cluster.IsZero() {
-		c.left = true
-		return
-	}
-	const witnesses = 3
-	members := c.view.members
-	c.left = true
-	c.describe()
-	c.settle()
-	c.flush()
-	told := 0
-	for _, m := range members {
-		if m.ID != c.cfg.ID && m.Reachable && told < witnesses {
-			c.send(m.Addr, m.Boot, stateChunk{root: c.root(), owners: []delta{c.self().whole()}})
-			told++
-		}
-	}
-}
-
-// lead does what the leader does, if this node is the leader: it admits members and removes those that left.
-func (c *Core) lead() {
-	leader, ok := c.view.Leader()
-	if !ok || leader != c.cfg.ID || c.cluster.IsZero() || c.clockOff || c.left {
-		return
-	}
-	decide := func(o *owner, status Status, upNumber uint64) {
-		a := admission{status: status, upNumber: upNumber, generation: o.generation}
-		_ = c.writeShared(admissionKey(o.id), a.encode(), false) // refused only when the map is full: the member waits
-	}
-	var last uint64
-	for o := range c.owners.all() {
-		a := c.admissionOf(o.id)
-		if a == nil {
-			continue
-		}
-		last = max(last, a.upNumber)
-		if o.about != nil && o.about.left && a.status == StatusUp {
-			decide(o, StatusRemoved, a.upNumber)
-		}
-	}
-	for _, m := range c.view.members {
-		if o, ok := c.owners.find(m.ID); ok && m.Status == StatusJoining && m.Reachable {
-			last++
-			decide(o, StatusUp, last)
-		}
-	}
-}
-
-func (c *Core) admissionOf(id NodeID) *admission {
-	s, ok := c.shared.find(sharedKey(admissionKey(id)))
-	if !ok {
-		return nil
-	}
-	return s.admission
 }

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 
 	"github.com/egalcluster/egal/internal/wire"
@@ -10,7 +11,7 @@ import (
 // Status is a member's place in its life.
 type Status uint8
 
-// A member's life runs Joining, Up, Leaving, Exiting, Removed; Down leads out of it from anywhere.
+// A member's life runs Joining, Up, Leaving, Exiting, Removed; Down leads out of it from anywhere. See lifecycle.go.
 const (
 	StatusJoining Status = iota + 1
 	StatusUp
@@ -49,6 +50,11 @@ type Member struct {
 	// UpNumber is the order of admission: the oldest member has the smallest. Zero until admitted.
 	UpNumber uint64
 	Status   Status
+	// Weak members were admitted while the leader could not prove that all agree: they have no UpNumber, and never
+	// vote. They become full members as soon as the leader can.
+	Weak bool
+	// Protocols are the versions that the member speaks.
+	Protocols Protocols
 	// Reachable is false when a quorum of the member's monitors does not reach this process of it, and for a node that
 	// reaches nobody, or that has just started and has not heard the member yet.
 	Reachable bool
@@ -75,7 +81,9 @@ type about struct {
 	name     string
 	location string
 	roles    []string
-	left     bool // the node said goodbye
+
+	phase     phase
+	protocols Protocols
 }
 
 func (a *about) encode() []byte {
@@ -88,7 +96,9 @@ func (a *about) encode() []byte {
 	for _, role := range a.roles {
 		b = wire.AppendBytes(b, role)
 	}
-	return wire.AppendBool(b, a.left)
+	b = append(b, byte(a.phase))
+	b = wire.AppendUvarint(b, uint64(a.protocols.Min))
+	return wire.AppendUvarint(b, uint64(a.protocols.Max))
 }
 
 // decodeAbout gives nil for what is malformed: its owner is then no member, but its state is still passed on.
@@ -99,8 +109,9 @@ func decodeAbout(b []byte) *about {
 	for range r.Count(MaxRoles, 1) {
 		a.roles = append(a.roles, r.String(MaxName))
 	}
-	a.left = r.Bool()
-	if r.Err() != nil || !a.addr.IsValid() {
+	a.phase = phase(r.Uint8())
+	a.protocols = Protocols{Min: uint16(min(r.Uvarint(), math.MaxUint16)), Max: uint16(min(r.Uvarint(), math.MaxUint16))}
+	if r.Err() != nil || !a.addr.IsValid() || a.phase > phaseExited {
 		return nil
 	}
 	return a
@@ -121,46 +132,6 @@ func decodeReport(b []byte) *report {
 		return nil
 	}
 	return p
-}
-
-// admissionPrefix begins the shared keys in which leaders admit and remove members.
-const admissionPrefix = "member/"
-
-func admissionKey(id NodeID) string { return admissionPrefix + id.String() }
-
-// admission is the value of a member's shared key.
-type admission struct {
-	status     Status // Up or Removed
-	upNumber   uint64
-	generation uint64 // Removed holds for this generation and earlier ones: a later process may join again
-}
-
-func (a *admission) encode() []byte {
-	b := []byte{1, byte(a.status)}
-	b = wire.AppendUvarint(b, a.upNumber)
-	return wire.AppendUvarint(b, a.generation)
-}
-
-func decodeAdmission(b []byte) *admission {
-	r := wire.NewReader(b)
-	r.Uint8()
-	a := &admission{status: Status(r.Uint8()), upNumber: r.Uvarint(), generation: r.Uvarint()}
-	if r.Err() != nil || a.status != StatusUp && a.status != StatusRemoved {
-		return nil
-	}
-	return a
-}
-
-// statusOf derives a member's status from its own state and its admission.
-func statusOf(o *owner, a *admission) (status Status, upNumber uint64) {
-	switch {
-	case o.about.left:
-		return StatusRemoved, 0
-	case a == nil, a.status == StatusRemoved && o.generation > a.generation:
-		return StatusJoining, 0
-	default:
-		return a.status, a.upNumber
-	}
 }
 
 func appendAddr(b []byte, addr netip.AddrPort) []byte {

@@ -9,6 +9,9 @@ func (c *Core) mergeOwner(d delta) outcome {
 		return stale
 	}
 	before, known := c.owners.find(d.owner)
+	if !known {
+		c.exhume(d.owner, d.generation)
+	}
 	if !known && c.owners.count >= MaxMembers {
 		c.metrics.RefusedOwners++
 		return refused
@@ -37,25 +40,25 @@ func (c *Core) replaceOwner(before, after *owner) {
 
 // reclaim looks at what others hold as this node's own state. What this process did not write comes from another
 // process with our id. While we are on our way in, that one is gone, and its generation was higher because ours was
-// lost: go above it. Later on it is a newer process, and we step aside.
+// lost: go above it. Later on it is a newer process, and we step aside; unless it has our boot: then nobody wrote it,
+// and what we say stands above it.
 func (c *Core) reclaim(d delta) {
 	own := c.self()
 	if d.generation < own.generation || d.generation == own.generation && d.upto <= own.version {
 		return
 	}
-	if c.synced {
-		c.left = true
-		superseded := Superseded{Generation: d.generation}
-		for _, e := range d.entries {
-			if e.key == keyNode && decodeAbout(e.value) != nil {
-				superseded.Boot = decodeAbout(e.value).boot
-			}
+	superseded := Superseded{Generation: d.generation}
+	for _, e := range d.entries {
+		if e.key == keyNode && decodeAbout(e.value) != nil {
+			superseded.Boot = decodeAbout(e.value).boot
 		}
-		c.report(superseded)
+	}
+	forged := superseded.Boot == c.cfg.Boot || superseded.Boot == 0 && d.generation == own.generation
+	if c.synced && !forged {
+		c.end(superseded)
 		return
 	}
-	c.generation = d.generation + 1
-	c.describe()
+	c.renew(d.generation + 1)
 }
 
 // mergeShared takes one key of the shared map from a peer or a snapshot.
@@ -66,12 +69,21 @@ func (c *Core) mergeShared(s *shared) {
 		return
 	case !known && s.deleted && c.now.Sub(s.stamp.Wall()) > TombstoneLife:
 		return
+	case !known && c.removalOver(s):
+		if id, _ := memberOfKey(s.key); !c.holds(id) {
+			c.bury(s)
+			return
+		}
 	}
 	size := s.bytes()
 	if known {
 		size -= before.bytes()
 	}
-	if !known && c.shared.count >= 2*MaxShared || size > 0 && c.sharedBytes+size > 2*MaxSharedBytes {
+	count, bytes := 2*MaxShared, 2*MaxSharedBytes
+	if reserved(string(s.key)) {
+		count, bytes = maxReplicated, bytes+reservedBytes
+	}
+	if !known && c.shared.count >= count || size > 0 && c.sharedBytes+size > bytes {
 		c.metrics.RefusedShared++
 		return
 	}
@@ -98,6 +110,7 @@ func (c *Core) forgetTombstones() {
 		c.entropy.moved = c.now
 		c.touch(false)
 	}
+	c.forgetRemoved()
 	c.collectOwn()
 }
 

@@ -36,9 +36,19 @@ type SetShared struct {
 // DeleteShared deletes a key of the shared map.
 type DeleteShared struct{ Key string }
 
-// Leave says goodbye: the others remove this node as soon as they hear it. The core does nothing afterwards; the
-// node may come back with a higher generation.
-type Leave struct{}
+// Leave asks the leader to let this node go; the answer is a Left event. When that takes longer than
+// Config.LeaveTimeout, or Now is set, the node just says that its process ends: the others do not see it any more as
+// soon as they hear it. The core does nothing after Left; the node may come back with a higher generation.
+type Leave struct{ Now bool }
+
+// Down takes a member that cannot be reached for down, as the policy would after a while. It joins again by itself
+// when it comes back. A refusal is reported as Refused, with the id for the key.
+type Down struct{ ID NodeID }
+
+// Forget removes a member that is Down or cannot be reached, for good: its process, if it still runs somewhere, stops
+// when it hears that, and what the member owned is nobody's. A later process of the node may join anew. A refusal is
+// reported as Refused, with the id for the key.
+type Forget struct{ ID NodeID }
 
 // Gather asks all reachable members one question, along the walk of a rumor without payload; the answer is a
 // Gathered event. With Owner zero the question is "is your View.Hash View?", else "do you hold Owner's state at
@@ -62,6 +72,8 @@ func (DeleteOwn) message()    {}
 func (SetShared) message()    {}
 func (DeleteShared) message() {}
 func (Leave) message()        {}
+func (Down) message()         {}
+func (Forget) message()       {}
 func (Gather) message()       {}
 func (PeerRefused) message()  {}
 func (Packet) message()       {}
@@ -116,6 +128,39 @@ type Acquitted struct {
 	Boot   BootID
 }
 
+// Left tells that this node is out of the cluster, as it asked: Confirmed by a leader, or by its own word. The core has
+// fallen silent.
+type Left struct{ Confirmed bool }
+
+// Forgotten tells that this node was removed from the cluster without having asked. The core has fallen silent.
+type Forgotten struct{}
+
+// Downed tells that this node was taken for down while it could not be reached. It goes on under a new boot and
+// generation, with all that it owns, and joins again; what may run in one place only runs elsewhere by now.
+type Downed struct {
+	Generation uint64
+	Boot       BootID
+}
+
+// Outvoted tells that this node cannot reach Lost, and that by the cluster's policy not its side goes on: what may run
+// in one place only must stop here.
+type Outvoted struct{ Lost []NodeID }
+
+// LeaderRefused tells that this node, as the leader, could not write its decision about a member, and why.
+type LeaderRefused struct {
+	Member NodeID
+	Err    error
+}
+
+// Incompatible tells that the cluster speaks a version that this node does not.
+type Incompatible struct {
+	Spoken uint16
+	Own    Protocols
+}
+
+// PolicyIgnored tells that this node was configured with another DownPolicy than its cluster has.
+type PolicyIgnored struct{ Cluster, Own DownPolicy }
+
 // RumorID names a batch of an origin's writes.
 type RumorID struct {
 	Origin               NodeID
@@ -155,6 +200,7 @@ const (
 	ReasonOtherCluster = "in another cluster"
 	ReasonRefused      = "connection refused"
 	ReasonFull         = "the cluster is full"
+	ReasonProtocol     = "no common protocol version" // followed by the versions
 )
 
 func (ViewChanged) event() {}
@@ -167,6 +213,14 @@ func (Convicted) event()   {}
 func (Acquitted) event()   {}
 func (Converged) event()   {}
 func (Gathered) event()    {}
+
+func (Left) event()          {}
+func (Forgotten) event()     {}
+func (Downed) event()        {}
+func (Outvoted) event()      {}
+func (LeaderRefused) event() {}
+func (Incompatible) event()  {}
+func (PolicyIgnored) event() {}
 
 func (e ViewChanged) String() string {
 	return fmt.Sprintf("view %d: %d members, root %016x", e.View.Version(), len(e.View.Members()), e.View.Root())
@@ -193,6 +247,34 @@ func (e Convicted) String() string {
 
 func (e Acquitted) String() string {
 	return fmt.Sprintf("verdict withdrawn: %x is reachable", e.Member[:4])
+}
+
+func (e Left) String() string {
+	if e.Confirmed {
+		return "left the cluster"
+	}
+	return "left the cluster without waiting for it"
+}
+
+func (Forgotten) String() string { return "removed from the cluster" }
+func (e Downed) String() string {
+	return fmt.Sprintf("taken for down, goes on as generation %d", e.Generation)
+}
+
+func (e Outvoted) String() string {
+	return fmt.Sprintf("outvoted: %d members cannot be reached", len(e.Lost))
+}
+
+func (e LeaderRefused) String() string {
+	return fmt.Sprintf("a decision about %v could not be written: %v", e.Member, e.Err)
+}
+
+func (e Incompatible) String() string {
+	return fmt.Sprintf("the cluster speaks version %d, this node %v", e.Spoken, e.Own)
+}
+
+func (e PolicyIgnored) String() string {
+	return fmt.Sprintf("the cluster's policy %v holds, not this node's %v", e.Cluster, e.Own)
 }
 
 func (e Converged) String() string {

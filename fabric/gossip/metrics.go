@@ -35,6 +35,8 @@ type Metrics struct {
 	// StateChunks is how many packets the whole states took that joining nodes asked for. Paced counts answers that
 	// were not given because others had taken the bytes of their time.
 	StateChunks, Paced uint64
+	// Inquiries is how often this node, as the leader, has asked whether all agree, and Denied how often not all did.
+	Inquiries, Denied uint64
 	// JoinRequests is how many requests to join were received.
 	JoinRequests uint64
 	// StampsAhead is how many stamps were too far ahead of this node's clock to follow.

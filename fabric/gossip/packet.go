@@ -12,8 +12,9 @@ import (
 
 // Limits of packets.
 const (
-	// MaxDatagram is how many bytes of a packet travel as one datagram; a larger packet needs a stream.
-	MaxDatagram = 1200
+	// MaxDatagram is how many bytes of a packet travel as one datagram: what sealing leaves of 1200. A larger packet
+	// needs a stream.
+	MaxDatagram = 1152
 	// MaxPacket is the largest packet.
 	MaxPacket = 1 << 20
 	// maxChunk is how many bytes of state are put into one packet. One owner's whole state, or one shared key,
@@ -395,7 +396,7 @@ func sharedSize(s *shared) int {
 
 func readSharedList(r *wire.Reader) []*shared {
 	var list []*shared
-	for range r.Count(2*MaxShared, 1+8+16+1) {
+	for range r.Count(maxReplicated, 1+8+16+1) {
 		key, stamp, node, deleted := r.String(MaxKey), hlc.Timestamp(r.Uint64()), readNodeID(r), r.Bool()
 		var value []byte
 		if !deleted {

@@ -69,6 +69,40 @@ func alterAll(m Message, change func(body) body) Message {
 	return m
 }
 
+// alterRecords makes a planted bug out of a change to every record of a member on its way.
+func alterRecords(change func(*admission)) func(Message) Message {
+	altered := func(list []*shared) []*shared {
+		list = slices.Clone(list)
+		for i, s := range list {
+			if s.admission != nil {
+				record := *s.admission
+				change(&record)
+				list[i] = newShared(string(s.key), record.encode(), false, s.stamp, s.node)
+			}
+		}
+		return list
+	}
+	return func(m Message) Message {
+		return alterAll(m, func(b body) body {
+			switch b := b.(type) {
+			case rumor:
+				if b.payload != nil {
+					b.payload = &payload{own: b.payload.own, shared: altered(b.payload.shared)}
+					b.payload.measure()
+				}
+				return b
+			case stateChunk:
+				b.shared = altered(b.shared)
+				return b
+			case fill:
+				b.shared = altered(b.shared)
+				return b
+			}
+			return b
+		})
+	}
+}
+
 // alterFills makes a planted bug out of a change to everything that comparisons bring.
 func alterFills(change func(*fill)) func(Message) Message {
 	return func(m Message) Message {
@@ -268,6 +302,50 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		}},
 		{"wishes that are not granted", func() {
 			onlyByComparing(recorder{}, alterFills(func(f *fill) { f.deltas, f.owners = nil, nil }))
+		}},
+		{"a no taken for a yes, before a leader acts", simulate(func(m Message) Message {
+			return alterAll(m, func(b body) body {
+				if a, ok := b.(answer); ok && a.done {
+					for _, id := range a.result.missing {
+						a.result.count++
+						a.result.xor ^= id.point()
+					}
+					a.result.missing = nil
+					return a
+				}
+				return b
+			})
+		})},
+		{"a removal taken for an admission", simulate(alterRecords(func(a *admission) {
+			if a.status == StatusRemoved {
+				a.status, a.generation = StatusUp, a.generation+1
+			}
+		}))},
+		{"a record that goes back", simulate(alterRecords(func(a *admission) {
+			if a.status == StatusDown || a.status == StatusExiting {
+				a.status = StatusUp
+			}
+		}))},
+		{"nobody is ever let in weakly", func() {
+			joinBesideTheLost(recorder{}, 1, func(cfg *Config) { cfg.WeakAfter = time.Hour })
+		}},
+		{"the removed come back when a partition heals", func() {
+			for seed := range uint64(5) {
+				partitionAndHeal(recorder{}, seed, alterRecords(func(a *admission) {
+					if a.status == StatusRemoved {
+						a.status, a.generation = StatusUp, a.generation+1
+					}
+				}))
+			}
+		}},
+		{"a foreign cluster's nodes taken for our own", func() {
+			strangers(recorder{}, 1, func(m Message) Message {
+				if p, ok := m.(Packet); ok && slices.ContainsFunc(p.bodies, func(b body) bool { return b.kind() == kindJoinRequest }) {
+					p.Cluster = ClusterID{}
+					return p
+				}
+				return m
+			})
 		}},
 		{"a merge without tie-break", func() {
 			checkMergeLaws(recorder{}, func(a, b *shared) bool { return a.stamp > b.stamp })

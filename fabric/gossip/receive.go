@@ -70,8 +70,10 @@ func (c *Core) receiveEarly(from Peer, p Packet, b body) {
 func (c *Core) dispatch(from Peer, p Packet, b body) {
 	switch b := b.(type) {
 	case probe:
+		c.noticeLater(from, p)
 		c.receiveProbe(from, p, b)
 	case ack:
+		c.noticeLater(from, p)
 		c.receiveAck(from, p, b)
 	case help:
 		c.receiveHelp(from, p, b)
@@ -95,5 +97,13 @@ func (c *Core) dispatch(from Peer, p Packet, b body) {
 		c.receiveDigests(partner{p.Sender, from, p.Boot}, b)
 	case fill:
 		c.receiveFill(partner{p.Sender, from, p.Boot}, b)
+	}
+}
+
+// noticeLater compares at once with a process that is a later one than the one known here: what is sent to that does
+// not reach it.
+func (c *Core) noticeLater(from Peer, p Packet) {
+	if known, ok := c.owners.find(p.Sender); ok && known.generation < p.Generation {
+		c.compare(partner{p.Sender, from, p.Boot})
 	}
 }

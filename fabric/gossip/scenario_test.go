@@ -15,7 +15,9 @@ import (
 // TestScenarios plays the stories in testdata. Commands take nodes as arguments (n1 n2) and options:
 //
 //	start n1 n2 …            [snapshot=yes|no] [address=new] [probes=1h]   begin a process of each
-//	found n1 · join n2 n3 seed=n1 · leave n1
+//	found n1 · join n2 n3 seed=n1 · leave n1 [now=yes]
+//	down n1 member=n2 · remove n1 member=n2   requests of an operator on n1
+//	blocked                  what each node is told to be in the leader's way
 //	own n1 key=x value=2 · shared n1 key=x value=2 · forget n1 key=x (shared) · disown n1 key=x
 //	crash n1 · pause n1 for=2s · clock n1 ahead=1h
 //	cut n1 n2 (one-way) · partition n1 n2 (from all others) · heal · loss share=100
@@ -149,7 +151,13 @@ func (s *scenario) do(t *testing.T, d *datadriven.TestData) {
 		o, _ := s.node(numbers[0]).core.owners.find(nodeID(number(d, "owner", "n%d")))
 		tell(Gather{Request: 1, Owner: o.id, Generation: o.generation, Version: o.version})
 	case "leave":
-		tell(Leave{})
+		tell(Leave{Now: option(d, "now") == "yes"})
+	case "down":
+		tell(Down{nodeID(number(d, "member", "n%d"))})
+	case "remove":
+		tell(Forget{nodeID(number(d, "member", "n%d"))})
+	case "blocked":
+		s.blocked()
 	case "own":
 		tell(SetOwn{key, value})
 	case "disown":
@@ -241,6 +249,9 @@ func (s *scenario) members() {
 			if m.UpNumber > 0 {
 				text += fmt.Sprintf(" %d", m.UpNumber)
 			}
+			if m.Weak {
+				text += " weak"
+			}
 			if m.ID == leader {
 				text += " leader"
 			}
@@ -250,6 +261,14 @@ func (s *scenario) members() {
 			list = append(list, text)
 		}
 		fmt.Fprintf(&s.out, "n%d sees %s\n", n.number, strings.Join(list, ", "))
+	}
+}
+
+func (s *scenario) blocked() {
+	for _, n := range s.cluster.running() {
+		if b, ok := n.core.View().Blockage(); ok {
+			fmt.Fprintf(&s.out, "n%d: %v:%s\n", n.number, b.Cause, s.named(b.Members))
+		}
 	}
 }
 

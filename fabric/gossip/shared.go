@@ -16,6 +16,11 @@ const (
 	MaxShared = 65_536
 	// MaxSharedBytes is how many bytes of keys and values the shared map may have, with the same rule.
 	MaxSharedBytes = 64 << 20
+	// reservedBytes is how much more there is for what the cluster itself writes, one key per member above all: a map
+	// that its users have filled must not keep anybody out.
+	reservedBytes = 32 << 20
+	// maxReplicated is how many shared keys a replica, or a packet, has at most.
+	maxReplicated = 2*MaxShared + MaxMembers
 	// TombstoneLife is how long a deleted shared key is remembered.
 	TombstoneLife = 24 * time.Hour
 )
@@ -58,9 +63,12 @@ func newShared(key string, value []byte, deleted bool, stamp hlc.Timestamp, node
 	return s
 }
 
-// newer reports whether a supersedes b. It is a total order over everything that can differ, so that merging is
+// newer reports whether a, of the same key, supersedes b. It is a total order over everything that can differ, so that merging is
 // commutative, associative and idempotent even for entries that no correct node would write.
 func newer(a, b *shared) bool {
+	if c := recordOrder(a.admission, b.admission); c != 0 {
+		return c > 0 // what was decided about a member moves forward only, whatever the clocks say
+	}
 	if a.stamp != b.stamp {
 		return a.stamp > b.stamp
 	}

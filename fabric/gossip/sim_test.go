@@ -46,6 +46,9 @@ func TestSim(t *testing.T) {
 		})
 	}
 	t.Logf("%d seeds: %+v", count, total)
+	if count >= 50 && (total.Weak == 0 || total.Outvotes == 0 || total.Farewells == 0) || count >= 1000 && (total.Downs == 0 || total.Forgets == 0) {
+		t.Fatal("a turn of a member's life was never played")
+	}
 	if count >= 50 && (total.Writes == 0 || total.Cuts == 0 || total.Crashes == 0 || total.Restarts == 0 || total.Pauses == 0 || total.Skews == 0 || total.Leaves == 0 || total.Exchanges == 0) {
 		t.Fatal("a fault or a class of operations was never played")
 	}
@@ -55,12 +58,14 @@ func TestSim(t *testing.T) {
 type swarm struct {
 	trace                                                                       uint64
 	Twice, Nodes, Writes, Cuts, Crashes, Restarts, Moves, Pauses, Skews, Leaves int
+	Downs, Outvotes, Weak, Forgets, Farewells                                   int
 	Rumors, Duplicates, Gaps, Exchanges, Events, DroppedBoot, DroppedStale      uint64
 	slowest                                                                     time.Duration
 }
 
 func (s *swarm) add(o swarm) {
 	s.Nodes, s.Writes, s.Cuts, s.Crashes = s.Nodes+o.Nodes, s.Writes+o.Writes, s.Cuts+o.Cuts, s.Crashes+o.Crashes
+	s.Downs, s.Outvotes, s.Weak, s.Forgets, s.Farewells = s.Downs+o.Downs, s.Outvotes+o.Outvotes, s.Weak+o.Weak, s.Forgets+o.Forgets, s.Farewells+o.Farewells
 	s.Restarts, s.Moves, s.Pauses, s.Skews, s.Leaves = s.Restarts+o.Restarts, s.Moves+o.Moves, s.Pauses+o.Pauses, s.Skews+o.Skews, s.Leaves+o.Leaves
 	s.Rumors, s.Duplicates, s.Gaps, s.Exchanges = s.Rumors+o.Rumors, s.Duplicates+o.Duplicates, s.Gaps+o.Gaps, s.Exchanges+o.Exchanges
 	s.Events, s.DroppedBoot, s.DroppedStale = s.Events+o.Events, s.DroppedBoot+o.DroppedBoot, s.DroppedStale+o.DroppedStale
@@ -87,6 +92,9 @@ func play(t complainer, seed uint64, alter func(Message) Message) (played swarm)
 	if choose.IntN(3) == 0 {
 		c.config.ProbeInterval = 0 // the default
 	}
+	c.config.WeakAfter, c.config.LeaveTimeout = 700*time.Millisecond, time.Second
+	c.config.DownPolicy = somePolicy(choose)
+	c.events = played.live
 	size := 2 + choose.IntN(5)
 	if choose.IntN(8) == 0 {
 		size = 12 + choose.IntN(8) // large enough for monitors on the ring
@@ -101,6 +109,7 @@ func play(t complainer, seed uint64, alter func(Message) Message) (played swarm)
 	c.repair(link, &played)
 	played.slowest = c.converge(15 * time.Second)
 	c.checkAgreement()
+	c.checker.lives.atEnd()
 	for _, n := range c.running() {
 		played.count(n)
 	}
@@ -112,8 +121,11 @@ func play(t complainer, seed uint64, alter func(Message) Message) (played swarm)
 func (c *cluster) disturb(choose *rand.Rand, played *swarm) {
 	n := c.nodes[choose.IntN(len(c.nodes))]
 	other := c.nodes[choose.IntN(len(c.nodes))]
-	action := choose.IntN(13)
-	if n.core == nil && (action < 10 || action == 12) {
+	if n.core != nil && n.core.left {
+		c.crash(n)
+	}
+	action := choose.IntN(16)
+	if n.core == nil && (action < 10 || action >= 12) {
 		action = 10
 	}
 	switch action {
@@ -150,10 +162,26 @@ func (c *cluster) disturb(choose *rand.Rand, played *swarm) {
 	case 11:
 		if n.core != nil && len(c.running()) > 2 && n.core.synced {
 			played.Leaves++
-			c.tell(n, Leave{})
-			c.run(time.Microsecond)
+			c.tell(n, Leave{Now: choose.IntN(2) == 0})
+			c.run(time.Duration(choose.IntN(3000)) * time.Microsecond)
 			played.count(n)
 			c.crash(n)
+		}
+	case 13:
+		if len(c.running()) > 2 && n.core.synced {
+			played.Leaves++
+			c.tell(n, Leave{})
+		}
+	case 14: // in every second seed
+		if c.seed%2 == 0 {
+			return
+		}
+		c.operated = true
+		c.tell(n, Down{nodeID(other.number)})
+	case 15:
+		if c.seed%2 == 1 && choose.IntN(3) == 0 {
+			c.operated = true
+			c.tell(n, Forget{nodeID(other.number)})
 		}
 	}
 }
@@ -187,6 +215,10 @@ func (c *cluster) partition(count int) {
 
 // restart begins a new process of a node that is down: with or without its snapshot, at its old or a new address.
 func (c *cluster) restart(n *simNode, choose *rand.Rand, played *swarm) {
+	if n.core != nil && n.core.left {
+		played.count(n)
+		c.crash(n)
+	}
 	if n.core != nil {
 		return
 	}
@@ -217,9 +249,12 @@ func (c *cluster) restart(n *simNode, choose *rand.Rand, played *swarm) {
 func (c *cluster) repair(link sim.Link, played *swarm) {
 	c.world.Heal()
 	c.world.SetLink(link)
-	choose := rand.New(rand.NewPCG(c.seed, 78))
 	for _, n := range c.nodes {
 		c.world.Skew(n.addr, 0)
+	}
+	c.run(4 * c.config.LeaveTimeout) // whoever is leaving, or will when it wakes, has left then
+	choose := rand.New(rand.NewPCG(c.seed, 78))
+	for _, n := range c.nodes {
 		c.restart(n, choose, played)
 	}
 }
@@ -250,7 +285,11 @@ func (c *cluster) checkAgreement() {
 				c.t.Fatalf("seed %d: n%d has other state of %v", c.seed, n.number, o.id)
 			}
 		}
-		self, _ := v.Member(v.Self())
-		numbers[self.UpNumber] = true
+	}
+	for _, m := range first.Members() {
+		if numbers[m.UpNumber] && m.Status == StatusUp && !c.operated { // operators may let both sides go on
+			c.t.Fatalf("seed %d: two members have the number %d", c.seed, m.UpNumber)
+		}
+		numbers[m.UpNumber] = true
 	}
 }

@@ -82,6 +82,7 @@ type roster struct {
 	lost    []int32  // indices of unreachable members
 	leader  int      // index, -1: none
 	hash    uint64
+	agreed  uint64
 }
 
 // Members are all members that have not been removed, sorted by id. Not to be changed.
@@ -96,9 +97,9 @@ func (r *roster) Member(id NodeID) (Member, bool) {
 	return r.members[i], true
 }
 
-// Leader is the node that admits and removes members. It is computed from the view, not elected: the reachable Up
-// member with the smallest (UpNumber, ID), passing over those that report their own clock to be off and therefore
-// do not write shared keys. Two nodes may see different leaders for a while; nothing may rest on there being one.
+// Leader is the node that admits and removes members. It is computed from the view, not elected: the oldest Up member
+// that is reachable, weak ones last, passing over those that report their own clock to be off and therefore do not
+// write shared keys. Two nodes may see different leaders for a while; nothing may rest on there being one.
 func (r *roster) Leader() (NodeID, bool) {
 	if r.leader < 0 {
 		return NodeID{}, false
@@ -108,6 +109,10 @@ func (r *roster) Leader() (NodeID, bool) {
 
 // Hash is a hash of the members' ids and statuses: equal on all nodes that agree about membership.
 func (r *roster) Hash() uint64 { return r.hash }
+
+// Agreed is a hash of all that leaders have decided and members have announced of their leaving: Hash without who is
+// still Joining, but with numbers and versions. A leader decides when all that count have the same.
+func (r *roster) Agreed() uint64 { return r.agreed }
 
 func (r *roster) index(id NodeID) (int, bool) {
 	return slices.BinarySearchFunc(r.members, id, func(m Member, id NodeID) int { return m.ID.Compare(id) })
@@ -124,20 +129,18 @@ func newRoster(owners table[NodeID, *owner], shared table[sharedKey, *shared], r
 		if s, ok := shared.find(sharedKey(admissionKey(o.id))); ok {
 			a = s.admission
 		}
-		status, upNumber := statusOf(o, a)
-		if status == StatusRemoved {
+		m := memberOf(o, a)
+		if m.Status == StatusRemoved {
 			continue
 		}
-		r.members = append(r.members, Member{
-			ID: o.id, Boot: o.about.boot, Generation: o.generation, UpNumber: upNumber, Status: status,
-			Addr: o.about.addr, Name: o.about.name, Location: o.about.location, Roles: o.about.roles,
-		})
+		r.members = append(r.members, m)
 	}
 	slices.SortFunc(r.members, func(a, b Member) int { return a.ID.Compare(b.ID) })
 	r.points, r.ring = make([]uint64, len(r.members)), make([]int32, len(r.members))
 	for i, m := range r.members {
 		r.points[i], r.ring[i] = m.ID.point(), int32(i)
 		r.hash ^= wire.Mix64(r.points[i] + uint64(m.Status))
+		r.agreed ^= m.agreement()
 	}
 	slices.SortFunc(r.ring, func(a, b int32) int { return cmp.Compare(r.points[a], r.points[b]) })
 	r.judge(owners, reaches)
@@ -146,7 +149,7 @@ func newRoster(owners table[NodeID, *owner], shared table[sharedKey, *shared], r
 
 // again is the same member list when others are reachable.
 func (r *roster) again(owners table[NodeID, *owner], reaches func(*Member) bool) *roster {
-	next := &roster{members: slices.Clone(r.members), points: r.points, ring: r.ring, leader: -1, hash: r.hash}
+	next := &roster{members: slices.Clone(r.members), points: r.points, ring: r.ring, leader: -1, hash: r.hash, agreed: r.agreed}
 	next.judge(owners, reaches)
 	return next
 }
@@ -165,8 +168,8 @@ func (r *roster) judge(owners table[NodeID, *owner], reaches func(*Member) bool)
 		if o, ok := owners.find(m.ID); ok && o.report != nil && o.report.clockOff {
 			continue
 		}
-		if r.leader < 0 || m.UpNumber < r.members[r.leader].UpNumber {
-			r.leader = i // members are sorted by id, so the smaller id wins a tie
+		if r.leader < 0 || m.olderThan(&r.members[r.leader]) {
+			r.leader = i
 		}
 	}
 }
@@ -229,15 +232,17 @@ func NewView(c Contents) *View {
 		if !m.Addr.IsValid() {
 			m.Addr = placeholder
 		}
-		described := about{boot: m.Boot, addr: m.Addr, name: m.Name, location: m.Location, roles: m.Roles}
+		described := about{
+			boot: m.Boot, addr: m.Addr, name: m.Name, location: m.Location, roles: m.Roles, protocols: m.Protocols,
+		}
+		orDefault(&described.protocols, Protocols{ProtocolMin, ProtocolMax})
 		o := &owner{id: m.ID, generation: max(m.Generation, 1)}
 		o, _ = o.write(keyNode, described.encode(), false)
 		for _, key := range slices.Sorted(maps.Keys(c.Own[m.ID])) {
 			o, _ = o.write(key, c.Own[m.ID][key], false)
 		}
 		v.owners.put(o)
-		if m.Status == StatusUp || m.Status == StatusRemoved {
-			a := admission{status: m.Status, upNumber: m.UpNumber, generation: o.generation}
+		if a := (admission{status: m.Status, upNumber: m.UpNumber, generation: o.generation, weak: m.Weak}); a.rank() >= 0 {
 			put(newShared(admissionKey(m.ID), a.encode(), false, c.Stamp, c.Self))
 		}
 	}

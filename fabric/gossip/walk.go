@@ -40,6 +40,7 @@ type walk struct {
 	flags   uint8
 	about   *question
 	request uint64   // of the Gather
+	inquiry *inquiry // the question is this node's own
 	payload *payload // nil: a question, or at rest
 	roster  *roster  // by which parts were cut
 	order   *order
@@ -216,6 +217,7 @@ func (c *Core) wake(w *walk, p *payload) {
 func (c *Core) drop(w *walk) {
 	if w.rest == 0 {
 		c.metrics.RumorsDropped++
+		c.giveUp(w)
 		c.rest(w)
 	}
 	w.dropped = true

@@ -34,19 +34,22 @@ type simNode struct {
 	core        *Core
 	incarnation int
 	snapshot    *Snapshot // what its disk has
+	generation  uint64    // of its latest process
 }
 
 // cluster is a simulated cluster with checkers that look at every event.
 type cluster struct {
-	t       complainer
-	world   *world
-	config  Config // timers for everybody
-	nodes   []*simNode
-	seed    uint64
-	sends   map[string]int // packets by first word
-	events  func(n *simNode, e Event)
-	checker *checker
-	alter   func(Message) Message // a planted bug
+	t      complainer
+	world  *world
+	config Config // timers for everybody
+	nodes  []*simNode
+	seed   uint64
+	// operated tells that members were taken for down, or removed, by request.
+	operated bool
+	sends    map[string]int // packets by first word
+	events   func(n *simNode, e Event)
+	checker  *checker
+	alter    func(Message) Message // a planted bug
 }
 
 // complainer is what checkers complain to: a test, or one that expects complaints.
@@ -132,7 +135,7 @@ func (c *cluster) start(number int, how func(*Config)) *simNode {
 	}
 	node.incarnation++
 	cfg := c.config
-	cfg.ID, cfg.Boot, cfg.Generation = nodeID(number), BootID(number<<16+node.incarnation), uint64(node.incarnation)
+	cfg.ID, cfg.Boot, cfg.Generation = nodeID(number), BootID(number<<16+node.incarnation), node.generation+1
 	cfg.Seed, cfg.Addr, cfg.Name = c.seed<<20+uint64(number)<<8+uint64(node.incarnation), node.addr, fmt.Sprintf("n%d", number)
 	if how != nil {
 		how(&cfg)
@@ -141,7 +144,7 @@ func (c *cluster) start(number int, how func(*Config)) *simNode {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	node.core, node.addr = core, cfg.Addr
+	node.core, node.addr, node.generation = core, cfg.Addr, cfg.Generation
 	delete(c.checker.seen, cfg.ID) // a new process is a new replica
 	c.world.Add(node.addr, core)
 	return node
@@ -153,6 +156,7 @@ func (c *cluster) crash(n *simNode) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
+		n.generation = max(n.generation, n.core.generation)
 		n.snapshot, n.core = snapshot, nil
 		c.world.Remove(n.addr)
 	}
@@ -177,7 +181,7 @@ func (c *cluster) form(n int) {
 
 func (c *cluster) running() (nodes []*simNode) {
 	for _, n := range c.nodes {
-		if n.core != nil {
+		if n.core != nil && !n.core.left {
 			nodes = append(nodes, n)
 		}
 	}
@@ -200,7 +204,7 @@ func (c *cluster) unequal() string {
 		}
 		for _, other := range nodes {
 			m, ok := v.Member(other.core.View().Self())
-			if !ok || m.Status != StatusUp || !m.Reachable || m.Addr != other.addr {
+			if !ok || m.Status != StatusUp || m.Weak || !m.Reachable || m.Addr != other.addr {
 				return fmt.Sprintf("n%d sees n%d as %v", n.number, other.number, m)
 			}
 		}

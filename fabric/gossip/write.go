@@ -25,7 +25,7 @@ type grave struct {
 // setOwn carries out SetOwn and DeleteOwn.
 func (c *Core) setOwn(key string, value []byte, deleted bool) {
 	err := ErrReserved
-	if key != keyNode && key != keyReport {
+	if key != keyNode && key != keyReport && key != keyBlockage {
 		err = c.writeOwn(key, value, deleted)
 	}
 	if err != nil {
@@ -72,12 +72,17 @@ func (c *Core) collectOwn() {
 // setShared carries out SetShared and DeleteShared.
 func (c *Core) setShared(key string, value []byte, deleted bool) {
 	err := ErrReserved
-	if !strings.HasPrefix(key, admissionPrefix) && !strings.HasPrefix(key, verdictPrefix) {
+	if !reserved(key) {
 		err = c.writeShared(key, value, deleted)
 	}
 	if err != nil {
 		c.report(Refused{Key: key, Err: err})
 	}
+}
+
+// reserved reports whether a shared key is the cluster's own.
+func reserved(key string) bool {
+	return strings.HasPrefix(key, admissionPrefix) || strings.HasPrefix(key, clusterPrefix) || strings.HasPrefix(key, verdictPrefix)
 }
 
 // writeShared stamps a shared write so that it supersedes what this node's view shows.
@@ -98,7 +103,12 @@ func (c *Core) writeShared(key string, value []byte, deleted bool) error {
 		return ErrClock
 	case !known && deleted:
 		return nil
-	case !known && c.shared.count >= MaxShared, size > 0 && c.sharedBytes+size > MaxSharedBytes:
+	}
+	count, bytes := MaxShared, MaxSharedBytes
+	if reserved(key) {
+		count, bytes = count+MaxMembers, bytes+reservedBytes
+	}
+	if !known && c.shared.count >= count || size > 0 && c.sharedBytes+size > bytes {
 		return ErrFull
 	}
 	c.mergeShared(newShared(key, slices.Clone(value), deleted, stamp, c.cfg.ID))

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -104,7 +105,7 @@ func untilDatagram(t *testing.T, from Transport, to Transport, r *recorder, body
 				return true
 			}
 		}
-		must(t, from.SendDatagram(to.Addr(), []byte(body)))
+		must(t, from.SendDatagram(to.Addr(), 0, []byte(body)))
 		return false
 	})
 }
@@ -116,13 +117,22 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// boots counts the processes of a test run.
+var boots atomic.Uint64
+
+// someone is a process that nobody else is.
+func someone() Identity {
+	boot := boots.Add(1)
+	return Identity{Node: [16]byte{byte(boot), byte(boot >> 8)}, Boot: boot}
+}
+
 // start starts transports and closes them with the test.
 func start(t *testing.T, transports ...Transport) []*recorder {
 	t.Helper()
 	recorders := make([]*recorder, len(transports))
 	for i, tr := range transports {
 		recorders[i] = newRecorder()
-		tr.Start(recorders[i])
+		tr.Start(someone(), recorders[i])
 	}
 	return recorders
 }
@@ -154,9 +164,9 @@ func ownGoroutines() string {
 	return strings.Join(own, "\n\n")
 }
 
-// suite is what every transport must do. open gives n transports that reach each other without faults, and a rule
+// conforms is what every transport must do. open gives n transports that reach each other without faults, and a rule
 // table if they have one.
-func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
+func conforms(t *testing.T, open func(t *testing.T, n int) []Transport) {
 	t.Helper()
 	opened := func(t *testing.T, n int) []Transport {
 		t.Helper()
@@ -212,14 +222,15 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 	t.Run("sizes are bounded", func(t *testing.T) {
 		tr := opened(t, 2)
 		r := start(t, tr...)
+		datagram := func(to netip.AddrPort, b []byte) error { return tr[0].SendDatagram(to, 0, b) }
 		for _, tc := range []struct {
 			send func(netip.AddrPort, []byte) error
 			size int
 			want error
 		}{
-			{tr[0].SendDatagram, 0, nil},
-			{tr[0].SendDatagram, MaxDatagram, nil},
-			{tr[0].SendDatagram, MaxDatagram + 1, ErrTooLarge},
+			{datagram, 0, nil},
+			{datagram, MaxDatagram, nil},
+			{datagram, MaxDatagram + 1, ErrTooLarge},
 			{tr[0].SendFrame, 0, nil},
 			{tr[0].SendFrame, MaxFrame - 1, nil},
 			{tr[0].SendFrame, MaxFrame, nil},
@@ -239,7 +250,7 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 	t.Run("an address without a port is an error", func(t *testing.T) {
 		tr := opened(t, 1)
 		for _, to := range []netip.AddrPort{{}, netip.MustParseAddrPort("127.0.0.1:0")} {
-			if err := tr[0].SendDatagram(to, nil); !errors.Is(err, ErrAddress) {
+			if err := tr[0].SendDatagram(to, 0, nil); !errors.Is(err, ErrAddress) {
 				t.Error(err)
 			}
 			if err := tr[0].SendFrame(to, nil); !errors.Is(err, ErrAddress) {
@@ -286,7 +297,7 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		tr := opened(t, 2)
 		start(t, tr...)
 		must(t, tr[0].Close())
-		if err := tr[0].SendDatagram(tr[1].Addr(), nil); !errors.Is(err, ErrClosed) {
+		if err := tr[0].SendDatagram(tr[1].Addr(), 0, nil); !errors.Is(err, ErrClosed) {
 			t.Error(err)
 		}
 		if err := tr[0].SendFrame(tr[1].Addr(), nil); !errors.Is(err, ErrClosed) {
@@ -304,7 +315,7 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 						if err := from.SendFrame(to.Addr(), []byte("frame")); errors.Is(err, ErrClosed) {
 							return
 						}
-						if err := from.SendDatagram(to.Addr(), []byte("datagram")); errors.Is(err, ErrClosed) {
+						if err := from.SendDatagram(to.Addr(), 0, []byte("datagram")); errors.Is(err, ErrClosed) {
 							return
 						}
 					}
@@ -339,9 +350,9 @@ func suite(t *testing.T, open func(t *testing.T, n int) []Transport) {
 	})
 }
 
-func listenLoopback(t *testing.T, addr string) Transport {
+func listenLoopback(t *testing.T, addr string, keys *Keyring) Transport {
 	t.Helper()
-	tr, err := Listen(t.Context(), NetConfig{Addr: addr})
+	tr, err := Listen(t.Context(), NetConfig{Addr: addr, Keys: keys})
 	must(t, err)
 	return tr
 }
@@ -351,7 +362,7 @@ func reopen(t *testing.T, closed Transport) Transport {
 	t.Helper()
 	switch c := closed.(type) {
 	case *netTransport:
-		return listenLoopback(t, c.Addr().String())
+		return listenLoopback(t, c.Addr().String(), c.ring)
 	case *memoryTransport:
 		again, err := c.network.Listen(c.addr)
 		must(t, err)
@@ -366,7 +377,22 @@ func reopen(t *testing.T, closed Transport) Transport {
 func openNet(t *testing.T, n int) (transports []Transport) {
 	t.Helper()
 	for range n {
-		transports = append(transports, listenLoopback(t, "127.0.0.1:0"))
+		transports = append(transports, listenLoopback(t, "127.0.0.1:0", nil))
+	}
+	return transports
+}
+
+func testKey(b byte) (key Key) {
+	for i := range key {
+		key[i] = b + byte(i)
+	}
+	return key
+}
+
+func openSealed(t *testing.T, n int) (transports []Transport) {
+	t.Helper()
+	for range n {
+		transports = append(transports, listenLoopback(t, "127.0.0.1:0", NewKeyring(testKey(1))))
 	}
 	return transports
 }
@@ -395,24 +421,26 @@ func underRules(open func(*testing.T, int) []Transport) func(*testing.T, int) []
 }
 
 func TestConformance(t *testing.T) {
-	t.Run("net", func(t *testing.T) { suite(t, openNet) })
-	t.Run("net over IPv6", func(t *testing.T) {
+	t.Run("net", func(t *testing.T) { conforms(t, openNet) })
+	t.Run("sealed net", func(t *testing.T) { conforms(t, openSealed) })
+	t.Run("sealed net over IPv6", func(t *testing.T) {
 		if probe, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
 			t.Skip("no IPv6 loopback here: ", err)
 		} else {
 			_ = probe.Close()
 		}
-		suite(t, func(t *testing.T, n int) (transports []Transport) {
+		conforms(t, func(t *testing.T, n int) (transports []Transport) {
 			t.Helper()
 			for range n {
-				transports = append(transports, listenLoopback(t, "[::1]:0"))
+				transports = append(transports, listenLoopback(t, "[::1]:0", NewKeyring(testKey(1))))
 			}
 			return transports
 		})
 	})
-	t.Run("memory", func(t *testing.T) { suite(t, openMemory) })
-	t.Run("rules over net", func(t *testing.T) { suite(t, underRules(openNet)); cuts(t, openNet) })
-	t.Run("rules over memory", func(t *testing.T) { suite(t, underRules(openMemory)); cuts(t, openMemory) })
+	t.Run("memory", func(t *testing.T) { conforms(t, openMemory) })
+	t.Run("rules over net", func(t *testing.T) { conforms(t, underRules(openNet)); cuts(t, openNet) })
+	t.Run("rules over sealed net", func(t *testing.T) { conforms(t, underRules(openSealed)); cuts(t, openSealed) })
+	t.Run("rules over memory", func(t *testing.T) { conforms(t, underRules(openMemory)); cuts(t, openMemory) })
 }
 
 // cuts is what rules must do over any transport.
@@ -445,7 +473,7 @@ func cuts(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		passes(t, w, 0, 1, "before")
 		w.rules.Cut(w.tr[0].Addr(), w.tr[1].Addr())
 		for range 50 {
-			must(t, w.tr[0].SendDatagram(w.tr[1].Addr(), []byte("cut")))
+			must(t, w.tr[0].SendDatagram(w.tr[1].Addr(), 0, []byte("cut")))
 			must(t, w.tr[0].SendFrame(w.tr[1].Addr(), []byte("cut")))
 		}
 		passes(t, w, 1, 0, "the other way")
@@ -467,7 +495,7 @@ func cuts(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		w.rules.Partition([]netip.AddrPort{w.tr[0].Addr(), w.tr[2].Addr()}, []netip.AddrPort{w.tr[1].Addr()})
 		must(t, w.tr[1].Close())
 		must(t, w.tr[0].SendFrame(w.tr[1].Addr(), []byte("cut")))
-		must(t, w.tr[0].SendDatagram(w.tr[1].Addr(), []byte("cut")))
+		must(t, w.tr[0].SendDatagram(w.tr[1].Addr(), 0, []byte("cut")))
 		passes(t, w, 0, 2, "elsewhere")
 		if len(w.r[0].got().refused) > 0 {
 			t.Fatalf("refused: %v", w.r[0].got().refused)
@@ -509,7 +537,7 @@ func cuts(t *testing.T, open func(t *testing.T, n int) []Transport) {
 		w := opened(t)
 		w.rules.Drop(w.tr[0].Addr(), w.tr[1].Addr(), 1)
 		for range 20 {
-			must(t, w.tr[0].SendDatagram(w.tr[1].Addr(), []byte("dropped")))
+			must(t, w.tr[0].SendDatagram(w.tr[1].Addr(), 0, []byte("dropped")))
 		}
 		must(t, w.tr[0].SendFrame(w.tr[1].Addr(), []byte("frame")))
 		w.r[1].untilFrame(t, "frame")

@@ -18,7 +18,7 @@ func ExampleNetwork() {
 	a, _ := network.Listen(netip.MustParseAddrPort("10.0.0.1:7946"))
 	b, _ := network.Listen(netip.MustParseAddrPort("10.0.0.2:7946"))
 	p := printer{make(chan string, 1)}
-	b.Start(p)
+	b.Start(transport.Identity{Boot: 1}, p)
 	_ = a.SendFrame(b.Addr(), []byte("hello"))
 	fmt.Println(<-p.frames)
 	_ = a.Close()

@@ -34,7 +34,15 @@ type Network struct {
 	fallback  Link
 	endpoints map[netip.AddrPort]*memoryTransport
 	routes    map[way]*route
+	pairs     map[way]*pair
 	nextPort  uint16
+}
+
+// pair is the stream that one endpoint has dialled to another, as its two sessions.
+type pair struct {
+	way               way
+	dialler, acceptor *session
+	broken            bool
 }
 
 // way is one direction between two addresses.
@@ -59,6 +67,8 @@ type parcel struct {
 	payload    []byte
 	generation uint64
 	stream     uint64
+	pair       *pair
+	to         *session
 }
 
 type parcelKind uint8
@@ -66,6 +76,7 @@ type parcelKind uint8
 const (
 	parcelDatagram parcelKind = iota
 	parcelFrame
+	parcelRecord  // chunks of requests and byte streams, for the session to, in the direction way
 	parcelRefusal // way is that of the message which was refused
 )
 
@@ -75,6 +86,7 @@ func NewNetwork(seed uint64) *Network {
 		random:    rand.New(rand.NewPCG(seed, 0x6e6574776f726b)),
 		endpoints: map[netip.AddrPort]*memoryTransport{},
 		routes:    map[way]*route{},
+		pairs:     map[way]*pair{},
 	}
 }
 
@@ -94,7 +106,7 @@ func (n *Network) Listen(addr netip.AddrPort) (Transport, error) {
 	if n.endpoints[addr] != nil {
 		return nil, fmt.Errorf("transport: listen on %s: %w", addr, ErrInUse)
 	}
-	t := &memoryTransport{network: n, addr: addr, arrivals: newLine[parcel]()}
+	t := &memoryTransport{network: n, addr: addr, arrivals: newLine[parcel](), stop: make(chan struct{})}
 	n.endpoints[addr] = t
 	return t, nil
 }
@@ -123,6 +135,7 @@ func (n *Network) Cut(from, to netip.AddrPort) {
 	r.cut = true
 	r.generation++
 	r.breakStream()
+	n.breakPairs(func(w way) bool { return w == way{from, to} || w == way{to, from} }, ErrBroken)
 }
 
 // Heal ends all cuts. Links keep their settings.
@@ -139,6 +152,7 @@ func (n *Network) Reset(from, to netip.AddrPort) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.route(way{from, to}).breakStream()
+	n.breakPairs(func(w way) bool { return w == way{from, to} }, ErrBroken)
 }
 
 func (n *Network) route(w way) *route {
@@ -173,27 +187,44 @@ func (n *Network) travel(l Link) time.Duration {
 	return d
 }
 
+// retransmit draws how long a segment of a stream takes, which comes later where it is lost.
+func (n *Network) retransmit(link Link) time.Duration {
+	takes := n.travel(link)
+	for range maxRetransmissions {
+		if !n.happens(link.Loss) {
+			break
+		}
+		takes += max(2*link.Latency, leastHold)
+	}
+	return takes
+}
+
 func (n *Network) happens(probability float64) bool {
 	return probability > 0 && n.random.Float64() < probability
 }
 
 // memoryTransport is one endpoint of a Network.
 type memoryTransport struct {
+	exchange
 	network  *Network
 	addr     netip.AddrPort
 	arrivals *line[parcel]
-	counters counters
+	stop     chan struct{} // closed by Close
 
-	closed bool // guarded by the network's lock
+	self   Identity // this and the next are guarded by the network's lock
+	closed bool
 }
 
 func (t *memoryTransport) Addr() netip.AddrPort { return t.addr }
 
-func (t *memoryTransport) Start(h Handler) {
+func (t *memoryTransport) Start(self Identity, h Handler) {
+	t.network.mu.Lock()
+	t.self = self
+	t.network.mu.Unlock()
 	t.arrivals.start(func(p parcel) { t.deliver(h, p) })
 }
 
-func (t *memoryTransport) SendDatagram(to netip.AddrPort, b []byte) error {
+func (t *memoryTransport) SendDatagram(to netip.AddrPort, _ uint64, b []byte) error {
 	if err := checkSend(to, len(b), MaxDatagram); err != nil {
 		return err
 	}
@@ -238,33 +269,38 @@ func (t *memoryTransport) SendFrame(to netip.AddrPort, b []byte) error {
 	if r.cut {
 		return nil // the stream cannot be opened, and the peer's machine does not answer
 	}
-	if err := r.budget.take(frameHeader + len(b)); err != nil {
+	if err := r.budget.take(len(b)); err != nil {
 		return err
 	}
 	r.used = true
 	t.counters.framesSent.Add(1)
-	link := n.linkOf(r)
-	takes := n.travel(link)
-	for range maxRetransmissions {
-		if !n.happens(link.Loss) {
-			break
-		}
-		takes += max(2*link.Latency, leastHold)
-	}
+	takes := n.retransmit(n.linkOf(r))
+	n.dispatch(parcel{way: w, kind: parcelFrame, payload: bytes.Clone(b), generation: r.generation, stream: r.stream}, r.inOrder(takes))
+	return nil
+}
+
+// inOrder is when something arrives that takes so long and must not overtake what is on its way.
+func (r *route) inOrder(takes time.Duration) time.Time {
 	due := time.Now().Add(takes)
 	if due.Before(r.lastDue) {
 		due = r.lastDue
 	}
 	r.lastDue = due
-	n.dispatch(parcel{way: w, kind: parcelFrame, payload: bytes.Clone(b), generation: r.generation, stream: r.stream}, due)
-	return nil
+	return due
 }
 
 // dispatch puts a parcel on the line of its receiver; without one, the sender hears a refusal.
 func (n *Network) dispatch(p parcel, due time.Time) {
 	if receiver := n.endpoints[p.way.to]; receiver != nil {
-		if !receiver.arrivals.push(due, p) && p.kind == parcelFrame {
-			n.route(p.way).breakStream() // the receiver is overrun
+		if receiver.arrivals.push(due, p) {
+			return
+		}
+		switch p.kind { // the receiver is overrun
+		case parcelFrame:
+			n.route(p.way).breakStream()
+		case parcelRecord:
+			n.breakPair(p.pair, ErrBroken)
+		case parcelDatagram, parcelRefusal:
 		}
 		return
 	}
@@ -294,9 +330,11 @@ func (t *memoryTransport) deliver(h Handler, p parcel) {
 	case parcelFrame:
 		alive := r.stream == p.stream
 		if alive {
-			r.budget.give(frameHeader + len(p.payload))
+			r.budget.give(len(p.payload))
 		}
 		passes = passes && alive
+	case parcelRecord:
+		passes = passes && !p.pair.broken
 	case parcelRefusal:
 		back := n.route(way{p.way.to, p.way.from})
 		passes = passes && !back.cut && back.generation == p.generation && n.endpoints[p.way.to] == nil
@@ -312,6 +350,12 @@ func (t *memoryTransport) deliver(h Handler, p parcel) {
 	case parcelFrame:
 		t.counters.framesReceived.Add(1)
 		h.Frame(p.way.from, p.payload)
+	case parcelRecord:
+		if err := p.to.receive(p.payload, p.to.now()); err != nil {
+			n.mu.Lock()
+			n.breakPair(p.pair, err)
+			n.mu.Unlock()
+		}
 	case parcelRefusal:
 		t.counters.refused.Add(1)
 		h.Refused(p.way.to)
@@ -324,7 +368,10 @@ func (t *memoryTransport) Close() error {
 	n.mu.Lock()
 	if !t.closed {
 		t.closed = true
+		close(t.stop)
 		delete(n.endpoints, t.addr)
+		n.breakPairs(func(w way) bool { return w.from == t.addr }, ErrClosed)
+		n.breakPairs(func(w way) bool { return w.to == t.addr }, ErrBroken)
 		for w, r := range n.routes {
 			switch {
 			case w.from == t.addr:
@@ -340,12 +387,19 @@ func (t *memoryTransport) Close() error {
 	}
 	n.mu.Unlock()
 	t.arrivals.close()
+	t.serving.Wait()
 	return nil
 }
 
 func (t *memoryTransport) resetPeer(to netip.AddrPort) { t.network.Reset(t.addr, to) }
 
-func (t *memoryTransport) resetInbound(from netip.AddrPort) { t.network.Reset(from, t.addr) }
+func (t *memoryTransport) resetStreams(to netip.AddrPort) {
+	t.network.mu.Lock()
+	p := t.network.pairs[way{t.addr, to}]
+	t.network.mu.Unlock()
+	if p != nil {
+		p.dialler.breakStreams()
+	}
+}
 
-// Metrics counts what the transport did.
-func (t *memoryTransport) Metrics() Metrics { return t.counters.metrics() }
+func (t *memoryTransport) resetInbound(from netip.AddrPort) { t.network.Reset(from, t.addr) }

@@ -30,7 +30,7 @@ func TestLatencyIsExact(t *testing.T) {
 	bubble(t, func(t *testing.T, n *Network, a, b Transport, _, rb *recorder) {
 		t.Helper()
 		n.SetLink(Link{Latency: 30 * time.Millisecond})
-		must(t, a.SendDatagram(b.Addr(), []byte("x")))
+		must(t, a.SendDatagram(b.Addr(), 0, []byte("x")))
 		must(t, a.SendFrame(b.Addr(), []byte("x")))
 		time.Sleep(30*time.Millisecond - time.Nanosecond) // the bubble's time
 		synctest.Wait()
@@ -64,7 +64,7 @@ func TestFaultsOfALink(t *testing.T) {
 				t.Helper()
 				n.SetLinkBetween(a.Addr(), b.Addr(), tc.link)
 				for i := range count {
-					must(t, a.SendDatagram(b.Addr(), fmt.Appendf(nil, "%04d", i)))
+					must(t, a.SendDatagram(b.Addr(), 0, fmt.Appendf(nil, "%04d", i)))
 					must(t, a.SendFrame(b.Addr(), fmt.Appendf(nil, "%04d", i)))
 				}
 				time.Sleep(time.Minute)
@@ -100,7 +100,7 @@ func TestTheSeedDecidesTheFaults(t *testing.T) {
 			b, _ := n.Listen(netip.MustParseAddrPort("10.0.0.2:1"))
 			r := start(t, a, b)
 			for i := range 100 {
-				must(t, a.SendDatagram(b.Addr(), fmt.Appendf(nil, "%d", i)))
+				must(t, a.SendDatagram(b.Addr(), 0, fmt.Appendf(nil, "%d", i)))
 			}
 			time.Sleep(time.Minute)
 			synctest.Wait()
@@ -120,7 +120,7 @@ func TestACutTakesAwayWhatIsOnItsWay(t *testing.T) {
 		t.Helper()
 		n.SetLink(Link{Latency: time.Second})
 		send := func(body string) {
-			must(t, a.SendDatagram(b.Addr(), []byte(body)))
+			must(t, a.SendDatagram(b.Addr(), 0, []byte(body)))
 			must(t, a.SendFrame(b.Addr(), []byte(body)))
 			must(t, b.SendFrame(a.Addr(), []byte(body)))
 		}
@@ -145,7 +145,7 @@ func TestAResetLosesTheFramesOnTheirWay(t *testing.T) {
 		t.Helper()
 		n.SetLink(Link{Latency: time.Second})
 		must(t, a.SendFrame(b.Addr(), []byte("lost")))
-		must(t, a.SendDatagram(b.Addr(), []byte("kept")))
+		must(t, a.SendDatagram(b.Addr(), 0, []byte("kept")))
 		n.Reset(a.Addr(), b.Addr())
 		must(t, a.SendFrame(b.Addr(), []byte("next")))
 		time.Sleep(3 * time.Second)

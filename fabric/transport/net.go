@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -19,17 +20,23 @@ const (
 	MaxPeers = 16384
 	// MaxInbound is how many incoming streams are open at once.
 	MaxInbound = 4096
-	// MaxUnprovenInbound is how many incoming streams may not yet have sent a preamble.
+	// MaxUnprovenInbound is how many incoming streams may not yet have said who they are; a sealed one has with its
+	// first record.
 	MaxUnprovenInbound = 1024
 	// MaxUnprovenPerAddress is the part of them that one address may have.
 	MaxUnprovenPerAddress = 64
+	// MaxInboundPerAddress is how many incoming streams one address may have.
+	MaxInboundPerAddress = 1024
 
-	preambleTimeout = 5 * time.Second
-	dialTimeout     = 5 * time.Second
-	writeTimeout    = 10 * time.Second
-	idleTimeout     = time.Minute
-	firstBackoff    = 5 * time.Millisecond
-	longestBackoff  = time.Second
+	helloTimeout  = 5 * time.Second
+	dialTimeout   = 5 * time.Second
+	recordTimeout = 10 * time.Second // to write a record, and to receive one that has begun
+	idleTimeout   = time.Minute
+	// inboundIdle is how long an incoming stream may say nothing while nothing is served: longer than idleTimeout, so
+	// that its dialler ends it.
+	inboundIdle    = 2 * time.Minute
+	firstBackoff   = 5 * time.Millisecond
+	longestBackoff = time.Second
 
 	// Port 0 is chosen from below the ports that systems give to outgoing connections (from 32768 on Linux), so that
 	// a node that restarts on its port finds it free, and nobody dials into itself.
@@ -45,33 +52,47 @@ type NetConfig struct {
 	Advertise netip.AddrPort
 	// ListenConfig makes the listeners; nil is the zero one.
 	ListenConfig *net.ListenConfig
-	// AllowPlain allows plain text beyond loopback.
+	// Keys seal everything, and only what is sealed by them is taken. nil: everything is plain text.
+	Keys *Keyring
+	// Certificates make streams mutual TLS, beside the keys, which they need. nil: streams stand on the keys alone.
+	Certificates *Certificates
+	// AllowPlain allows plain text beyond loopback. With Keys it has no meaning.
 	AllowPlain bool
 	// Logger takes structured logs; nil logs nothing.
 	Logger *slog.Logger
 }
 
 // netTransport is a Transport over one UDP socket, one TCP listener and an outgoing connection to each peer that
-// frames are sent to.
+// something is sent to in order.
 type netTransport struct {
-	advertise netip.AddrPort
-	preamble  []byte
-	udp       *net.UDPConn
-	tcp       net.Listener
-	logger    *slog.Logger
-	refusals  chan struct{} // wakes the goroutine that reads what the system says of refused datagrams
-	stop      chan struct{}
-	running   sync.WaitGroup
-	counters  counters
+	exchange
+	advertise    netip.AddrPort
+	ring         *Keyring      // nil: plain
+	certificates *Certificates // nil: no TLS
+	suite        suite
+	udp          *net.UDPConn
+	tcp          net.Listener
+	logger       *slog.Logger
+	refusals     chan struct{} // wakes the goroutine that reads what the system says of refused datagrams
+	started      chan struct{} // closed by Start
+	stop         chan struct{}
+	running      sync.WaitGroup
+	sealer       atomic.Pointer[sealer]    // nil before Start, and when plain
+	heard        atomic.Pointer[ClusterID] // the last one that a peer has proven to be in
 
 	mu       sync.Mutex // guards what follows
+	self     Identity   // set before started is closed
 	handler  Handler
 	closed   bool
 	peers    map[netip.AddrPort]*peer
 	inbound  map[*inbound]struct{}
-	unproven map[netip.Addr]int
-	waiting  int // sum of unproven
+	from     map[netip.Addr]*tally
+	unproven int       // sum over from
+	said     time.Time // when a refused stream was last logged
 }
+
+// tally counts the incoming streams of one address.
+type tally struct{ open, unproven int }
 
 // Listen opens a transport over UDP and TCP on one port. ctx bounds the opening only. Beyond loopback it gives
 // ErrNotLoopback unless plain text is allowed; ErrInUse when somebody else has the port.
@@ -94,8 +115,11 @@ func listen(ctx context.Context, config NetConfig) (*netTransport, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !addr.Addr().IsLoopback() && !config.AllowPlain {
-		return nil, fmt.Errorf("%w\nhint: listen on 127.0.0.1, or allow plain text on a network you trust", ErrNotLoopback)
+	if config.Certificates != nil && config.Keys == nil {
+		return nil, fmt.Errorf("%w: certificates protect streams only\nhint: give all nodes one cluster key, too", ErrNoKey)
+	}
+	if config.Keys == nil && !addr.Addr().IsLoopback() && !config.AllowPlain {
+		return nil, fmt.Errorf("%w\nhint: give all nodes one cluster key, listen on 127.0.0.1, or allow plain text on a network you trust", ErrNotLoopback)
 	}
 	if addr.Addr().IsUnspecified() && !config.Advertise.IsValid() {
 		return nil, fmt.Errorf("%w: %s is every address of this machine\nhint: say which one peers should use", ErrAddress, addr.Addr())
@@ -113,16 +137,19 @@ func listen(ctx context.Context, config NetConfig) (*netTransport, error) {
 	_ = udp.SetReadBuffer(4 << 20) // best effort: the system's own bound holds
 	askForRefusals(udp)
 	return &netTransport{
-		advertise: config.Advertise,
-		preamble:  newPreamble(config.Advertise),
-		udp:       udp,
-		tcp:       tcp,
-		logger:    config.Logger,
-		refusals:  make(chan struct{}, 1),
-		stop:      make(chan struct{}),
-		peers:     map[netip.AddrPort]*peer{},
-		inbound:   map[*inbound]struct{}{},
-		unproven:  map[netip.Addr]int{},
+		advertise:    config.Advertise,
+		ring:         config.Keys,
+		certificates: config.Certificates,
+		suite:        bestSuite(),
+		udp:          udp,
+		tcp:          tcp,
+		logger:       config.Logger,
+		refusals:     make(chan struct{}, 1),
+		started:      make(chan struct{}),
+		stop:         make(chan struct{}),
+		peers:        map[netip.AddrPort]*peer{},
+		inbound:      map[*inbound]struct{}{},
+		from:         map[netip.Addr]*tally{},
 	}, nil
 }
 
@@ -198,13 +225,21 @@ func inUse(err error) error {
 
 func (t *netTransport) Addr() netip.AddrPort { return t.advertise }
 
-func (t *netTransport) Start(h Handler) {
+func (t *netTransport) Start(self Identity, h Handler) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed || t.handler != nil {
 		return
 	}
-	t.handler = h
+	t.handler, t.self = h, self
+	if t.ring != nil {
+		t.sealer.Store(newSealer(t.ring, self, t.suite))
+	}
+	if t.certificates != nil && t.certificates.Node() != self.Node {
+		t.logger.Error("the certificate of this node names another one: peers will not take its streams", "event", "transport_wrong_certificate",
+			"certificate", fmt.Sprintf("%x", t.certificates.Node()), "node", fmt.Sprintf("%x", self.Node))
+	}
+	close(t.started)
 	t.running.Go(func() { t.readDatagrams(h) })
 	t.running.Go(func() { t.accept(h) })
 	t.running.Go(func() { t.reportRefusals(h) })
@@ -215,31 +250,46 @@ func (t *netTransport) Close() error {
 	if t.closed {
 		t.mu.Unlock()
 		t.running.Wait()
+		t.serving.Wait()
 		return nil
 	}
 	t.closed = true
 	close(t.stop)
 	err := errors.Join(t.tcp.Close(), t.udp.Close())
 	for in := range t.inbound {
-		_ = in.conn.Close() // the stream is over either way
+		in.end(ErrClosed)
 	}
 	for _, p := range t.peers {
 		p.interrupt()
 	}
 	t.mu.Unlock()
 	t.running.Wait()
+	t.serving.Wait()
 	return err
 }
 
-func (t *netTransport) SendDatagram(to netip.AddrPort, b []byte) error {
+func (t *netTransport) SendDatagram(to netip.AddrPort, receiver uint64, b []byte) error {
 	if err := checkSend(to, len(b), MaxDatagram); err != nil {
 		return err
 	}
-	_, err := t.udp.WriteToUDPAddrPort(b, to)
+	if t.ring == nil {
+		return t.send(to, b)
+	}
+	s := t.sealer.Load()
+	if s == nil { // not started: there is nobody to have sent it
+		t.counters.datagramsLost.Add(1)
+		return nil
+	}
+	return s.seal(binding{receiver, to, t.in()}, b, func(packet []byte) error { return t.send(to, packet) })
+}
+
+// send puts a datagram on the wire.
+func (t *netTransport) send(to netip.AddrPort, packet []byte) error {
+	_, err := t.udp.WriteToUDPAddrPort(packet, to)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		// The system reports an earlier refusal, of any peer, instead of sending.
 		t.wakeRefusals()
-		_, err = t.udp.WriteToUDPAddrPort(b, to)
+		_, err = t.udp.WriteToUDPAddrPort(packet, to)
 	}
 	switch {
 	case err == nil:
@@ -261,7 +311,11 @@ func (t *netTransport) wakeRefusals() {
 }
 
 func (t *netTransport) readDatagrams(h Handler) {
-	buffer := make([]byte, MaxDatagram+1)
+	buffer := make([]byte, MaxPacket+1)
+	limit, opener := MaxDatagram, (*opener)(nil)
+	if t.ring != nil {
+		limit, opener = MaxPacket, newOpener(t.ring)
+	}
 	for {
 		n, from, err := t.udp.ReadFromUDPAddrPort(buffer)
 		switch {
@@ -269,12 +323,46 @@ func (t *netTransport) readDatagrams(h Handler) {
 			return
 		case err != nil: // a refusal of something sent earlier; each is reported once
 			t.wakeRefusals()
-		case n > MaxDatagram:
+			continue
+		case n > limit:
 			t.counters.datagramsRejected.Add(1)
-		default:
-			t.counters.datagramsReceived.Add(1)
-			h.Datagram(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), buffer[:n])
+			continue
 		}
+		payload := buffer[:n]
+		if opener != nil {
+			payload, _, err = opener.open(payload, t.binding())
+		}
+		switch {
+		case err == nil:
+			t.counters.datagramsReceived.Add(1)
+			h.Datagram(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), payload)
+		case errors.Is(err, errReplayed):
+			t.counters.datagramsReplayed.Add(1)
+		default: // no answer, nothing kept, nothing logged
+			t.counters.datagramsForged.Add(1)
+		}
+	}
+}
+
+// binding is what datagrams to this process are bound to. In no cluster yet, it takes those of the cluster that a peer
+// told of: they may overtake the answer to the request to join.
+func (t *netTransport) binding() binding {
+	cluster := t.in()
+	if heard := t.heard.Load(); heard != nil && cluster == (ClusterID{}) {
+		cluster = *heard
+	}
+	return binding{t.self.Boot, t.advertise, cluster}
+}
+
+func (t *netTransport) handshake() handshake {
+	return handshake{ring: t.ring, self: t.self, addr: t.advertise, cluster: t.in(), suite: t.suite}
+}
+
+// meet takes note of a peer that has said, and with keys proven, who it is.
+func (t *netTransport) meet(s *session, peer *hello) {
+	s.meet(peer.who, peer.addr)
+	if peer.cluster != (ClusterID{}) {
+		t.heard.Store(&peer.cluster)
 	}
 }
 

@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -10,35 +12,74 @@ import (
 	"time"
 )
 
-// peer is the outgoing side to one address: a bounded queue of frames and the goroutine that dials when there is
-// something to send, writes, and ends after a time of silence. A stream that breaks after it was used is dialled once
-// more, to find out whether the process behind it is gone.
+// verifyDials is how often a peer is dialled to find out what became of it: a process that is ending may take a
+// connection after it has let go of the others.
+const verifyDials = 3
+
+// peer is the outgoing side to one address: the dialler's session and the goroutine that dials when there is something
+// to send, writes, and ends after a time of silence. A stream that breaks after it was used is dialled again, to find
+// out whether the process behind it is gone.
 type peer struct {
 	transport *netTransport
 	addr      netip.AddrPort
-	wake      chan struct{} // there is something to look at: frames, a sign of life
+	wake      chan struct{} // there is something to look at: something to send, a sign of life
+	session   *session
 
-	mu      sync.Mutex // guards what follows
-	queue   [][]byte   // with their headers
-	budget  budget     // of the queue and of what is being written
-	conn    *net.TCPConn
-	cancel  context.CancelFunc // ends the dial in progress
-	resets  uint64
-	alive   bool // the peer showed a sign of life: backing off ends
-	retired bool // the goroutine has ended
+	unanswered int // dials in a row that the peer ended; only run's goroutine touches it
+
+	mu     sync.Mutex // guards what follows
+	conn   net.Conn
+	cancel context.CancelFunc // ends the dial in progress
+	alive  bool               // the peer showed a sign of life: backing off ends
+}
+
+func poke(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
 }
 
 func (t *netTransport) SendFrame(to netip.AddrPort, b []byte) error {
 	if err := checkSend(to, len(b), MaxFrame); err != nil {
 		return err
 	}
-	frame := newFrame(b)
+	return t.withPeer(to, func(s *session) error { return s.sendFrame(b) })
+}
+
+func (t *netTransport) Request(ctx context.Context, to netip.AddrPort, kind Kind, b []byte) (response []byte, err error) {
+	if err := checkSend(to, len(b), MaxFrame); err != nil {
+		return nil, err
+	}
+	err = t.withPeer(to, func(s *session) error {
+		response, err = s.request(ctx, kind, b)
+		return err
+	})
+	return response, err
+}
+
+func (t *netTransport) OpenStream(ctx context.Context, to netip.AddrPort, kind Kind) (stream Stream, err error) {
+	if err := checkSend(to, 0, MaxFrame); err != nil {
+		return nil, err
+	}
+	err = t.withPeer(to, func(s *session) error {
+		stream, err = s.open(ctx, kind)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stream, nil
+}
+
+// withPeer does something with the session to a peer, made if need be.
+func (t *netTransport) withPeer(to netip.AddrPort, f func(*session) error) error {
 	for {
 		p, err := t.peer(to)
 		if err != nil {
 			return err
 		}
-		if retired, err := p.enqueue(frame); !retired {
+		if err = f(p.session); !errors.Is(err, errRetired) {
 			return err
 		}
 	}
@@ -58,31 +99,10 @@ func (t *netTransport) peer(addr netip.AddrPort) (*peer, error) {
 		return nil, ErrQueueFull
 	}
 	p := &peer{transport: t, addr: addr, wake: make(chan struct{}, 1)}
+	p.session = newSession(&t.exchange, true, func() { poke(p.wake) })
 	t.peers[addr] = p
 	t.running.Go(p.run) // ends when idle and by Close, which waits
 	return p, nil
-}
-
-func (p *peer) enqueue(frame []byte) (retired bool, err error) {
-	p.mu.Lock()
-	if p.retired {
-		p.mu.Unlock()
-		return true, nil
-	}
-	err = p.budget.take(len(frame))
-	if err == nil {
-		p.queue = append(p.queue, frame)
-	}
-	p.mu.Unlock()
-	p.poke()
-	return false, err
-}
-
-func (p *peer) poke() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
 }
 
 // signOfLife ends backing off: the peer has just reached us.
@@ -90,11 +110,12 @@ func (p *peer) signOfLife() {
 	p.mu.Lock()
 	p.alive = true
 	p.mu.Unlock()
-	p.poke()
+	poke(p.wake)
 }
 
-// interrupt breaks the stream and the dial in progress; the transport is closing.
+// interrupt ends the session, the stream and the dial in progress; the transport is closing.
 func (p *peer) interrupt() {
+	p.session.close(ErrClosed)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cancel != nil {
@@ -107,61 +128,85 @@ func (p *peer) interrupt() {
 
 // reset drops everything queued or on its way.
 func (p *peer) reset() {
+	p.session.drop(ErrBroken)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.resets++
-	p.dropLocked()
 	if p.cancel != nil {
 		p.cancel()
 	}
 	if p.conn != nil {
-		_ = p.conn.SetLinger(0) // the system must not deliver what it holds
+		if tcp, ok := p.conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // the system must not deliver what it holds
+		}
 		_ = p.conn.Close()
 	}
 }
 
-func (p *peer) drop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dropLocked()
-}
-
-func (p *peer) dropLocked() {
-	p.transport.counters.framesLost.Add(uint64(len(p.queue)))
-	for _, frame := range p.queue {
-		p.budget.give(len(frame))
-	}
-	p.queue = nil
-}
-
 func (p *peer) run() {
-	defer p.drop()
+	select {
+	case <-p.transport.started:
+	case <-p.transport.stop:
+		return
+	}
 	var backoff time.Duration
-	for verify := false; ; {
-		if !verify && !p.waitForFrames() {
+	for verify := 0; ; {
+		if verify == 0 && !p.waitForWork() {
 			return
 		}
-		verify = false
-		conn, resets, err := p.dial()
+		verifying := verify > 0
+		verify = max(verify-1, 0)
+		epoch := p.session.now()
+		link, greeting, err := p.dial()
 		switch {
 		case err == nil:
 			backoff = 0
-			verify = p.stream(conn, resets)
+			link.epoch = epoch
+			switch used, broken := p.stream(link, greeting); {
+			case used && broken:
+				verify = verifyDials
+			case !broken:
+				verify = 0
+			case verifying && !p.backOff(firstBackoff):
+				return
+			}
 			continue
 		case p.stopping():
 			return
-		case p.resetSince(resets):
+		case p.session.now() != epoch: // reset
 			continue
 		}
-		p.drop()
+		p.session.drop(fmt.Errorf("%w: %w", ErrUnreachable, err))
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			p.transport.reportRefused(p.addr)
 		}
+		p.tell(err)
 		backoff = min(max(2*backoff, firstBackoff), longestBackoff)
 		if !p.backOff(backoff) {
 			return
 		}
 	}
+}
+
+// tellAfter is after how many dials without an answer a person is told: a peer that is ending soon refuses.
+const tellAfter = 5
+
+// tell says in the log, once, what a person must see to.
+func (p *peer) tell(err error) {
+	if _, refused := errors.AsType[*greetError](err); !refused {
+		p.unanswered = 0
+		return
+	}
+	if p.unanswered++; p.unanswered != tellAfter {
+		return
+	}
+	attributes := []any{"event", "transport_not_taken", "peer", p.addr.String(), "error", err}
+	if p.transport.ring == nil {
+		p.transport.logger.Warn("there is no stream to a peer: this node has no cluster key", attributes...)
+		return
+	}
+	use := p.transport.ring.current.Load().use
+	p.transport.logger.Warn("there is no stream to a peer: another cluster key, or a certificate that is not taken",
+		append(attributes, "key", use.id, "key_hash", use.secret.Hash())...)
 }
 
 func (p *peer) stopping() bool {
@@ -173,22 +218,13 @@ func (p *peer) stopping() bool {
 	}
 }
 
-func (p *peer) resetSince(resets uint64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.resets != resets
-}
-
-// waitForFrames waits until there is something to send; false ends the goroutine: the transport closes, or nothing
-// came for the idle time.
-func (p *peer) waitForFrames() bool {
+// waitForWork waits until there is something to send; false ends the goroutine: the transport closes, or nothing came
+// for the idle time.
+func (p *peer) waitForWork() bool {
 	idle := time.NewTimer(idleTimeout)
 	defer idle.Stop()
 	for {
-		p.mu.Lock()
-		some := len(p.queue) > 0
-		p.mu.Unlock()
-		if some {
+		if p.session.waiting() {
 			return !p.stopping()
 		}
 		select {
@@ -204,16 +240,13 @@ func (p *peer) waitForFrames() bool {
 	}
 }
 
-// retire takes the peer off the transport's table, unless a frame came at the last moment.
+// retire takes the peer off the transport's table, unless something came at the last moment.
 func (p *peer) retire() bool {
 	p.transport.mu.Lock()
 	defer p.transport.mu.Unlock()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.queue) > 0 {
+	if !p.session.retire() {
 		return false
 	}
-	p.retired = true
 	delete(p.transport.peers, p.addr)
 	return true
 }
@@ -242,12 +275,12 @@ func (p *peer) backOff(d time.Duration) bool {
 	}
 }
 
-// dial opens a stream; resets is the count at its begin, so that a reset during or after it is noticed.
-func (p *peer) dial() (conn *net.TCPConn, resets uint64, err error) {
+// dial opens a stream: the connection, and the hellos when sealed.
+func (p *peer) dial() (l *link, greeting []byte, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
 	p.mu.Lock()
-	p.cancel, resets = cancel, p.resets
+	p.cancel = cancel
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
@@ -255,108 +288,97 @@ func (p *peer) dial() (conn *net.TCPConn, resets uint64, err error) {
 		p.mu.Unlock()
 	}()
 	if p.stopping() { // Close did not see cancel
-		return nil, resets, ErrClosed
+		return nil, nil, ErrClosed
 	}
 	var dialer net.Dialer
-	c, err := dialer.DialContext(ctx, "tcp", p.addr.String())
+	conn, err := dialer.DialContext(ctx, "tcp", p.addr.String())
 	if err != nil {
-		return nil, resets, err
+		return nil, nil, err
 	}
-	conn = c.(*net.TCPConn)
 	if conn.LocalAddr().String() == conn.RemoteAddr().String() {
 		// TCP's simultaneous open: nobody listens, and the system chose that very port for our side.
 		_ = conn.Close()
-		return nil, resets, syscall.ECONNREFUSED
+		return nil, nil, syscall.ECONNREFUSED
 	}
 	p.transport.counters.dialled.Add(1)
-	return conn, resets, nil
+	boundUnsent(conn)
+	l, greeting, err = p.greet(ctx, conn)
+	if err != nil {
+		_ = conn.Close() // it is of no use
+		return nil, nil, err
+	}
+	return l, greeting, nil
 }
 
-// stream writes frames until the connection breaks, is reset, idles or the transport closes. It reports whether the
-// connection was used and then broken by the other side: worth a dial to see what became of it.
-func (p *peer) stream(conn *net.TCPConn, resets uint64) (verify bool) {
+// greetError is what went wrong between a connection and the first record: one side does not take the other.
+type greetError struct{ error }
+
+func (e *greetError) Unwrap() error { return e.error }
+
+// greet exchanges the hellos on a connection that was dialled.
+func (p *peer) greet(ctx context.Context, conn net.Conn) (*link, []byte, error) {
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })() // what is read or written ends
+	secured, proof, err := p.transport.certificates.secure(ctx, conn, true)
+	if err != nil {
+		return nil, nil, &greetError{err}
+	}
+	greeting, peer, keys, err := p.transport.handshake().dial(secured)
+	if err == nil {
+		err = proof.matches(&peer)
+	}
+	if err != nil {
+		return nil, nil, &greetError{err}
+	}
+	if keys.key != nil {
+		p.transport.meet(p.session, &peer)
+	}
+	return newLink(conn, secured, newReader(secured), p.session, 0, keys, proof), greeting, nil
+}
+
+// stream carries the session until the connection breaks, is reset, idles or the transport closes. It reports whether
+// something was sent, and whether the other side has broken it.
+func (p *peer) stream(l *link, greeting []byte) (used, broke bool) {
 	p.mu.Lock()
-	p.conn = conn
-	usable := p.resets == resets && !p.stopping() // else reset or Close did not see the connection
+	p.conn = l.raw
 	p.mu.Unlock()
 	broken := make(chan struct{})
-	go func() { // ends with the connection, below
+	var err error // of the reading goroutine, until broken is closed
+	go func() {   // ends with the connection, below
 		defer close(broken)
-		var none [1]byte
-		_, _ = conn.Read(none[:]) // peers never write on this stream: whatever comes is its end
+		err = p.read(l)
 	}()
-	var used, idled bool
-	if usable {
-		used, idled = p.write(conn, resets, broken)
+	var idled bool
+	if !p.stopping() { // else Close did not see the connection
+		used, idled = l.write(greeting, idleTimeout, p.wake, broken, p.transport.stop)
 	}
 	p.mu.Lock()
 	p.conn = nil
-	verify = used && !idled && p.resets == resets
 	p.mu.Unlock()
-	_ = conn.Close() // the stream is over either way
+	broke = !idled && p.session.now() == l.epoch && !p.stopping()
+	_ = l.raw.Close() // the stream is over either way
 	<-broken
-	return verify && !p.stopping()
+	p.session.interrupt(ErrBroken)
+	if !p.stopping() && p.session.now() == l.epoch+1 {
+		p.tell(err)
+	}
+	return used, broke
 }
 
-func (p *peer) write(conn *net.TCPConn, resets uint64, broken <-chan struct{}) (used, idled bool) {
-	idle := time.NewTimer(idleTimeout)
-	defer idle.Stop()
-	buffers := net.Buffers{p.transport.preamble}
-	for {
-		frames, size, ok := p.take(resets)
-		if !ok {
-			return used, false
+// read takes what comes back.
+func (p *peer) read(l *link) error {
+	if l.secrets.key == nil {
+		peer, _, err := readHello(l.reader)
+		switch {
+		case errors.Is(err, io.EOF) || isReset(err):
+			return &greetError{ErrNoAnswer}
+		case err != nil:
+			return err
+		case peer.sealed:
+			return &greetError{errSealed}
 		}
-		buffers = append(buffers, frames...)
-		if len(buffers) > 0 {
-			_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // an error shows in the write
-			_, err := buffers.WriteTo(conn)
-			p.written(len(frames), size, err)
-			if err != nil {
-				return used, false
-			}
-			used = used || len(frames) > 0
-			buffers = nil
-			idle.Reset(idleTimeout)
-			continue
-		}
-		select {
-		case <-p.transport.stop:
-			return used, false
-		case <-broken:
-			return used, false
-		case <-p.wake:
-		case <-idle.C:
-			return used, true
-		}
+		p.transport.meet(p.session, &peer)
 	}
-}
-
-// take hands over the queue; what it holds stays on the budget until written. After a reset it hands over nothing: what
-// was queued since then belongs to the next stream.
-func (p *peer) take(resets uint64) (frames [][]byte, size int, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.resets != resets {
-		return nil, 0, false
-	}
-	frames, p.queue = p.queue, nil
-	for _, frame := range frames {
-		size += len(frame)
-	}
-	return frames, size, true
-}
-
-func (p *peer) written(count, size int, err error) {
-	p.mu.Lock()
-	p.budget.frames -= count
-	p.budget.bytes -= size
-	p.mu.Unlock()
-	if err != nil {
-		p.transport.counters.framesLost.Add(uint64(count))
-	} else {
-		p.transport.counters.framesSent.Add(uint64(count))
-	}
+	return l.read(0, nil)
 }
 
 func (t *netTransport) reportRefused(peer netip.AddrPort) {
@@ -369,7 +391,7 @@ func (t *netTransport) reportRefused(peer netip.AddrPort) {
 	}
 }
 
-// resetPeer breaks the stream to a peer: frames queued or on their way are lost.
+// resetPeer breaks the stream to a peer: what is queued or on its way is lost.
 func (t *netTransport) resetPeer(addr netip.AddrPort) {
 	t.mu.Lock()
 	p := t.peers[addr]
@@ -379,5 +401,12 @@ func (t *netTransport) resetPeer(addr netip.AddrPort) {
 	}
 }
 
-// Metrics counts what the transport did.
-func (t *netTransport) Metrics() Metrics { return t.counters.metrics() }
+// resetStreams breaks the byte streams that were opened to a peer.
+func (t *netTransport) resetStreams(to netip.AddrPort) {
+	t.mu.Lock()
+	p := t.peers[to]
+	t.mu.Unlock()
+	if p != nil {
+		p.session.breakStreams()
+	}
+}

@@ -10,7 +10,7 @@ import (
 )
 
 // Rules is a table of faults over any transport, shared by the nodes of one process. A rule names the Addr of the
-// sender and of the receiver and holds in that direction, for datagrams and frames; it is looked at on both sides, so
+// sender and of the receiver and holds in that direction, for all that travels; it is looked at on both sides, so
 // that it is exact as soon as it is set: what is queued or on its way stays away, too, and a delivery that has begun
 // is the last one. Its methods are safe from any goroutine; the zero Rules is not usable, see NewRules.
 type Rules struct {
@@ -39,7 +39,7 @@ func NewRules() *Rules {
 
 // Wrap puts t under the rules.
 func (r *Rules) Wrap(t Transport) Transport {
-	w := &ruled{Transport: t, rules: r, delayed: newLine[delayed]()}
+	w := &ruled{Transport: t, rules: r, delayed: newLine[delayed](), stop: make(chan struct{})}
 	r.mu.Lock()
 	r.wrapped[t.Addr()] = w
 	r.mu.Unlock()
@@ -71,6 +71,7 @@ func (r *Rules) Partition(groups ...[]netip.AddrPort) {
 // resetter is a transport whose streams can be broken.
 type resetter interface {
 	resetPeer(to netip.AddrPort)
+	resetStreams(to netip.AddrPort)
 	resetInbound(from netip.AddrPort)
 }
 
@@ -98,6 +99,7 @@ func (r *Rules) cut(ways []way) {
 		if reset.to != nil {
 			if t, ok := reset.to.Transport.(resetter); ok {
 				t.resetInbound(reset.way.from)
+				t.resetStreams(reset.way.from)
 			}
 		}
 	}
@@ -157,6 +159,8 @@ type ruled struct {
 	rules   *Rules
 	delayed *line[delayed]
 	waiting atomic.Int64 // entries of delayed: while there are any, nothing may overtake them
+	stop    chan struct{}
+	closing sync.Once
 
 	mu      sync.Mutex // guards what follows
 	lastDue map[netip.AddrPort]time.Time
@@ -164,43 +168,45 @@ type ruled struct {
 
 // delayed is a message that waits on the sender's side.
 type delayed struct {
-	to      netip.AddrPort
-	payload []byte
-	frame   bool
-	cuts    uint64
+	to       netip.AddrPort
+	receiver uint64
+	payload  []byte
+	frame    bool
+	cuts     uint64
 }
 
-func (t *ruled) Start(h Handler) {
-	t.Transport.Start(ruledHandler{rules: t.rules, self: t.Addr(), next: h})
+func (t *ruled) Start(self Identity, h Handler) {
+	t.Transport.Start(self, ruledHandler{rules: t.rules, self: t.Addr(), next: h})
 }
 
-func (t *ruled) SendDatagram(to netip.AddrPort, b []byte) error { return t.send(to, b, false) }
+func (t *ruled) SendDatagram(to netip.AddrPort, receiver uint64, b []byte) error {
+	return t.send(delayed{to: to, receiver: receiver, payload: b}, MaxDatagram)
+}
 
-func (t *ruled) SendFrame(to netip.AddrPort, b []byte) error { return t.send(to, b, true) }
+func (t *ruled) SendFrame(to netip.AddrPort, b []byte) error {
+	return t.send(delayed{to: to, payload: b, frame: true}, MaxFrame)
+}
 
-func (t *ruled) send(to netip.AddrPort, b []byte, frame bool) error {
-	maximum := MaxDatagram
-	if frame {
-		maximum = MaxFrame
-	}
-	if err := checkSend(to, len(b), maximum); err != nil {
+func (t *ruled) send(d delayed, maximum int) error {
+	if err := checkSend(d.to, len(d.payload), maximum); err != nil {
 		return err
 	}
-	rule, cuts := t.rules.look(way{t.Addr(), to})
+	rule, cuts := t.rules.look(way{t.Addr(), d.to})
 	switch {
-	case rule.cut, !frame && t.rules.happens(rule.drop):
+	case rule.cut, !d.frame && t.rules.happens(rule.drop):
 		return nil
-	case rule.delay > 0, frame && t.waiting.Load() > 0:
-		return t.hold(delayed{to: to, payload: bytes.Clone(b), frame: frame, cuts: cuts}, rule.delay)
+	case rule.delay > 0, d.frame && t.waiting.Load() > 0:
+		d.payload, d.cuts = bytes.Clone(d.payload), cuts
+		return t.hold(d, rule.delay)
 	}
-	return t.pass(to, b, frame)
+	return t.pass(d)
 }
 
-func (t *ruled) pass(to netip.AddrPort, b []byte, frame bool) error {
-	if frame {
-		return t.Transport.SendFrame(to, b)
+func (t *ruled) pass(d delayed) error {
+	if d.frame {
+		return t.Transport.SendFrame(d.to, d.payload)
 	}
-	return t.Transport.SendDatagram(to, b)
+	return t.Transport.SendDatagram(d.to, d.receiver, d.payload)
 }
 
 // hold sends a message later.
@@ -232,10 +238,11 @@ func (t *ruled) release(d delayed) {
 	if rule.cut || cuts != d.cuts {
 		return
 	}
-	_ = t.pass(d.to, d.payload, d.frame) // what finds no room now is lost on the way
+	_ = t.pass(d) // what finds no room now is lost on the way
 }
 
 func (t *ruled) Close() error {
+	t.closing.Do(func() { close(t.stop) })
 	t.delayed.close()
 	err := t.Transport.Close()
 	t.rules.mu.Lock()

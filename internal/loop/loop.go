@@ -222,10 +222,11 @@ func (l *Loop[P, M, E]) run() {
 
 // take hands a batch to the core, beginning with first, and carries out what comes of it.
 func (l *Loop[P, M, E]) take(first item[P, M]) bool {
-	now := l.config.Now()
 	for n, i := 1, first; ; n++ {
 		if i.receive {
-			l.core.Receive(now, i.from, i.message)
+			// The clock is read after the message has arrived: a process that was stopped in between must not take an old
+			// moment for now, least of all when it grants a lease.
+			l.core.Receive(l.config.Now(), i.from, i.message)
 		}
 		if i.call != nil {
 			if !l.carryOut() {

@@ -12,7 +12,10 @@
 //	listen := v.String("fabric.listen")
 //
 // The file is YAML with one level of sections: "fabric:" and below it "listen: 127.0.0.1:7946". The environment has
-// EGAL_FABRIC_LISTEN for it. Sizes have units of 1,024 (10MiB), durations those of Go (500ms).
+// EGAL_FABRIC_LISTEN for it. [Registry.Edit] changes one setting of a file and leaves the rest of its text alone. Sizes have units of 1,024 (10MiB), durations those of Go (500ms).
+//
+// [Running] is the configuration of a running node: [Running.Change] writes to the node's file and turns the [Knob] of
+// each setting that is hot; [Running.Reload] takes what a person has written there.
 //
 // # Errors
 //
@@ -21,7 +24,8 @@
 //
 // # Concurrency
 //
-// A Registry may be shared. Values belong to one goroutine until they are complete; then they may be read by many.
+// A Registry may be shared. Values belong to one goroutine until they are complete; then they may be read by many. A
+// Running is safe for concurrent use.
 //
 // # Limits
 //

@@ -35,7 +35,12 @@ const pageHead = `# Configuration
 Made from the registry in ` + "`internal/settings`" + `; do not edit.
 
 A flag wins over an environment variable, that over the file, that over the default. ` + "`egal config show --origin`" + ` prints every
-value with where it comes from; ` + "`egal config check FILE`" + ` looks for faults.
+value with where it comes from; ` + "`egal config check FILE`" + ` looks for faults. The file is the one that ` + "`--config`" + ` names, else ` + "`egal.yaml`" + ` in the data
+directory, if it is there.
+
+` + "`egal config set KEY VALUE`" + ` and ` + "`PATCH /api/v1/settings`" + ` write to that file; a running node takes at once what changes at once, and the rest
+at its next start. So it does with what a person has written there, at SIGHUP. Where a flag or a variable wins over the file, it wins
+again at the next start.
 
 - The file is YAML with one level of sections: ` + "`fabric.listen`" + ` is ` + "`listen:`" + ` below ` + "`fabric:`" + `. An unknown key, or one given twice, is an error.
 - The variable of ` + "`fabric.listen`" + ` is ` + "`EGAL_FABRIC_LISTEN`" + `, that of ` + "`data`" + ` is ` + "`EGAL_DATA`" + `. A list is parted by commas.

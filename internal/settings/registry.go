@@ -42,6 +42,8 @@ type Setting struct {
 	Optional bool
 	// Hot tells that a running node takes a new value; else it has to be restarted.
 	Hot bool
+	// ClusterWide tells that all nodes have the same value, which no node's file can change.
+	ClusterWide bool
 	// Flag is the name of the flag of `egal start`, without dashes; empty: there is none.
 	Flag string
 	// Doc says what it is, in a sentence or two.
@@ -80,16 +82,40 @@ func rows() []Setting {
 		{Key: "structures", Type: List, Default: "slots", Flag: "structures", Doc: "What runs on this node: slots."},
 		{
 			Key: "insecure", Type: Bool, Default: "false", Flag: "insecure",
-			Doc: "Listens beyond loopback although nothing is encrypted and nobody has to log in.",
+			Doc: "Listens beyond loopback although not everything is encrypted and nobody has to log in.",
 		},
-		{Key: "log_level", Type: Enum, Default: "info", Choices: []string{"debug", "info", "warn", "error"}, Flag: "log-level", Doc: "The least important records that are logged."},
+		{Key: "log_level", Type: Enum, Default: "info", Choices: []string{"debug", "info", "warn", "error"}, Hot: true, Flag: "log-level", Doc: "The least important records that are logged."},
 		{Key: "log_format", Type: Enum, Default: "auto", Choices: []string{"auto", "text", "json"}, Flag: "log-format", Doc: "Form of the log on stderr. auto: text on a terminal, else JSON."},
 
 		{Key: "fabric.listen", Type: Address, Default: "127.0.0.1:7946", Flag: "fabric-listen", Doc: "Where other nodes reach this one, UDP and TCP. Port 0 takes a free one."},
-		{Key: "fabric.seeds", Type: List, Flag: "join", Doc: "host:port of nodes to join by, the same list for all nodes: its first one founds the cluster. Empty: the node founds a cluster of its own."},
+		{
+			Key: "fabric.cluster_key_file", Type: String, Flag: "cluster-key-file",
+			Doc: "File with the cluster's key, the same on all nodes: what nodes say to each other is sealed by it, and who lacks it gets no answer. One key a line, id:base64 or base64, the first one in use. Required beyond loopback.",
+		},
+		{
+			Key: "fabric.tls_ca_file", Type: String,
+			Doc: "Certificates, in PEM, of the authorities that nodes' certificates come from. With tls_cert_file and tls_key_file, streams between nodes are TLS 1.3 in which both sides prove which node they are. Needs cluster_key_file.",
+		},
+		{Key: "fabric.tls_cert_file", Type: String, Doc: "Certificate of this node, in PEM: it names the node in the URI egal://node/<node id>. It is read again within ten seconds of a change, as are the other tls files."},
+		{Key: "fabric.tls_key_file", Type: String, Doc: "Key of the certificate of this node, in PEM."},
+		{Key: "fabric.tls_revoked_file", Type: String, Doc: "Certificates that are not taken any more: a line is serial <hex>, or key <SHA-256 of the public key in hex>."},
+		{
+			Key: "fabric.allow_plain", Type: Bool, Default: "false", Flag: "allow-plain",
+			Doc: "Lets nodes talk in plain text beyond loopback when there is no cluster key.",
+		},
+		{Key: "fabric.seeds", Type: List, Flag: "join", Doc: "host:port of nodes to join by, the same list for all nodes: its first one founds the cluster. dns://host:port stands for all addresses of a name; there the lowest one founds, once as many as fabric.initial_members are known. Empty: the node founds a cluster of its own."},
 		{
 			Key: "fabric.initial_members", Type: Int, Default: "0", Max: 1024, Flag: "initial-members",
 			Doc: "How many members the cluster is planned to begin with. Slots are placed once so many are up, and only the first seed founds. 0: no plan.",
+		},
+		{
+			Key: "fabric.down_policy", Type: Enum, Default: "majority", Choices: []string{"majority", "static-quorum", "oldest"}, Flag: "down-policy",
+			Doc: "Which side of a partition goes on without members that stay unreachable: that of the majority, one with at least fabric.down_quorum members, or that of the oldest member. The founder's holds for the whole cluster.",
+		},
+		{Key: "fabric.down_quorum", Type: Int, Default: "0", Max: 1024, Flag: "down-quorum", Doc: "Members that a side needs by the policy static-quorum. 0: the policy is another."},
+		{
+			Key: "fabric.stable_after", Type: Duration, Default: "10s", Min: int64(time.Second), Max: int64(time.Hour), Flag: "stable-after",
+			Doc: "How long the same members must have been unreachable before the down policy is asked. The founder's holds for the whole cluster.",
 		},
 		{Key: "fabric.fanout", Type: Int, Default: "4", Min: 1, Max: 16, Doc: "To how many members a node hands a rumor."},
 		{Key: "fabric.probe_interval", Type: Duration, Default: "1s", Min: int64(10 * time.Millisecond), Max: int64(time.Minute), Doc: "Time between two probes of a member. Members that crash are noticed at once, silent ones after fabric.probe_misses of them."},
@@ -98,11 +124,11 @@ func rows() []Setting {
 		{Key: "slots.listen", Type: Address, Default: "127.0.0.1:6379", Flag: "slots-listen", Doc: "Where clients of Redis Cluster connect. Port 0 takes a free one."},
 		{Key: "slots.announce", Type: Address, Optional: true, Flag: "slots-announce", Doc: "Where clients are sent to, if that is not slots.listen: for example behind a translation of addresses."},
 		{Key: "slots.engine", Type: Enum, Default: "auto", Choices: []string{"auto", "epoll", "net"}, Doc: "Input and output of the store: epoll (Linux), net (any system), or the better one of the system."},
-		{Key: "slots.max_clients", Type: Int, Default: "10000", Min: 1, Max: 1 << 20, Doc: "Connections to the store; more are refused."},
-		{Key: "slots.require_full_coverage", Type: Bool, Default: "false", Doc: "Refuses all keys while any slot has no reachable owner, instead of those of such slots alone."},
+		{Key: "slots.max_clients", Type: Int, Default: "10000", Min: 1, Max: 1 << 20, Hot: true, Doc: "Connections to the store; more are refused."},
+		{Key: "slots.require_full_coverage", Type: Bool, Default: "false", Hot: true, Doc: "Refuses all keys while any slot has no reachable owner, instead of those of such slots alone."},
 
 		{Key: "web.listen", Type: Address, Default: "127.0.0.1:8946", Optional: true, Flag: "web-listen", Doc: "Where the API and the health checks are served. Empty: on the socket in the data directory alone."},
-		{Key: "web.max_body", Type: Bytes, Default: "512KiB", Min: 1 << 10, Max: 16 << 20, Doc: "Largest body of a request to the API."},
+		{Key: "web.max_body", Type: Bytes, Default: "512KiB", Min: 1 << 10, Max: 16 << 20, Hot: true, Doc: "Largest body of a request to the API."},
 	}
 }
 

@@ -19,16 +19,17 @@ const (
 	FromFile
 	FromEnvironment
 	FromFlag
+	FromRequest // to the running node
 )
 
-var sourceNames = [...]string{"default", "file", "environment", "flag"}
+var sourceNames = [...]string{"default", "file", "environment", "flag", "request"}
 
 func (s Source) String() string { return sourceNames[s] }
 
 // Origin tells where a value comes from.
 type Origin struct {
 	Source Source
-	// Where is the place: "egal.yaml:12", "EGAL_FABRIC_LISTEN", "--join"; empty for a default.
+	// Where is the place: "egal.yaml:12", "EGAL_FABRIC_LISTEN", "--join", "CONFIG SET"; empty for a default.
 	Where string
 }
 

@@ -191,10 +191,14 @@ const sealBytes = 1 + 4
 
 // Seal makes a record of version and payload that Open can verify.
 func Seal(version uint8, payload []byte) []byte {
-	record := make([]byte, 0, len(payload)+sealBytes)
-	record = append(record, version)
-	record = append(record, payload...)
-	return AppendUint32(record, crc32.Checksum(record, castagnoli))
+	return AppendSealed(make([]byte, 0, len(payload)+sealBytes), version, payload)
+}
+
+// AppendSealed appends the record that Seal makes.
+func AppendSealed(b []byte, version uint8, payload []byte) []byte {
+	begin := len(b)
+	b = append(append(b, version), payload...)
+	return AppendUint32(b, crc32.Checksum(b[begin:], castagnoli))
 }
 
 // Open verifies a sealed record and returns its payload, which aliases record. A version above newest gives

@@ -1,0 +1,439 @@
+package fabric
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/egalcluster/egal/fabric/gossip"
+	"github.com/egalcluster/egal/fabric/quorum"
+	"github.com/egalcluster/egal/fabric/transport"
+	"github.com/egalcluster/egal/internal/durable"
+	"github.com/egalcluster/egal/internal/loop"
+)
+
+// This file connects the quorum core with the disk, the transport and the rest of the node.
+
+const (
+	votesFile = "votes"
+	// maxVotesBytes is how large the log of votes may be when it is opened.
+	maxVotesBytes = 256 << 20
+	// condenseBytes is from which size on the log of votes is condensed, once it has doubled since the last time.
+	condenseBytes = 1 << 20
+	// maxChangeTries is how often Change begins anew because somebody else was faster.
+	maxChangeTries = 64
+	// defaultRequestTime is for requests whose context has no deadline.
+	defaultRequestTime = 5 * time.Second
+)
+
+// Errors of registers; test with errors.Is.
+var (
+	// ErrUnavailable says that too few voters answered: nothing was changed, and nothing will be.
+	ErrUnavailable = errors.New("too few voters answer")
+	// ErrUnknown says that the change may have been made, or may be made later.
+	ErrUnknown = errors.New("it is not known whether the change was made")
+	// ErrBusy says that too many requests wait, or that one is not valid.
+	ErrBusy = errors.New("refused: too many requests wait, or this one is over a limit")
+	// ErrContended says that others changed the register again and again.
+	ErrContended = errors.New("others are faster again and again")
+	// ErrVotesLost says that this node has voted and has no record of it.
+	ErrVotesLost = errors.New("fabric: the record of this node's votes is lost\nhint: start this node with an empty directory; it joins as a new one")
+)
+
+// Register is the confirmed content of a register.
+type Register struct {
+	// Version counts the changes of the value, from 1 on.
+	Version uint64
+	// Value is not to be changed.
+	Value []byte
+	// Voters decide about it, sorted; Epoch counts the changes of them and is odd while they do not change.
+	Voters []gossip.NodeID
+	Epoch  uint64
+}
+
+// Registers are the values that any node may change and no two nodes change against each other: each is decided by a
+// majority of its voters (fabric/quorum). All methods are safe from any goroutine.
+type Registers struct {
+	fabric  *Fabric
+	loop    *loop.Loop[gossip.NodeID, quorum.Message, quorum.Event]
+	core    *quorum.Core // owned by the loop's goroutine
+	votes   *durable.Log // so is this
+	whole   int64        // size of votes when it was condensed
+	encoded []byte
+	numbers atomic.Uint64
+	dropped atomic.Uint64 // packets that were for others, or of others, or none
+
+	mu      sync.Mutex // guards what follows
+	waiting map[uint64]chan quorum.Result
+	latest  map[quorum.GroupID]Register // a hint: where a change begins
+	leases  map[quorum.GroupID]*Lease
+}
+
+// openRegisters restores what this node has promised. That a fresh node has promised nothing is on disk when it returns,
+// and only then is its identity: a node with an identity and no log has lost its votes.
+func (f *Fabric) openRegisters(boot gossip.BootID, seed uint64) (*Registers, error) {
+	r := &Registers{
+		fabric: f, waiting: map[uint64]chan quorum.Result{}, latest: map[quorum.GroupID]Register{}, leases: map[quorum.GroupID]*Lease{},
+	}
+	path := f.home.fs.PathJoin(f.home.dir, fabricDir, votesFile)
+	if f.home.fresh { // a log is that of a node whose start was cut off
+		if err := f.home.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("remove %s: %w", path, err)
+		}
+	}
+	votes, records, err := durable.OpenLog(f.home.fs, path, maxVotesBytes)
+	if err != nil {
+		return nil, err
+	}
+	r.votes, r.whole = votes, votes.Size()
+	r.core, err = quorum.New(quorum.Config{ID: f.home.identity.node, Boot: boot, Fresh: f.home.fresh, Seed: seed}, records, f.bootNow())
+	if err == nil {
+		if first := r.core.Ready().Save; first != nil {
+			err = votes.Append(quorum.Records(first)...)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), votes.Close())
+	}
+	return r, nil
+}
+
+// start brings the core to life; from now on its goroutine owns it and the log.
+func (r *Registers) start() {
+	r.loop = loop.Start(r.core, loop.Config[gossip.NodeID, quorum.Message, quorum.Event]{
+		Now: r.fabric.bootNow, Send: r.send, Save: r.save, Notify: r.notify, Failed: r.fabric.mustStop,
+	})
+}
+
+func (r *Registers) close() error {
+	r.loop.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for number, answer := range r.waiting {
+		answer <- quorum.Result{Number: number, Outcome: quorum.Unknown}
+		delete(r.waiting, number)
+	}
+	for _, lease := range r.leases {
+		lease.lost()
+	}
+	return r.votes.Close()
+}
+
+// save makes what the core has promised durable; on the loop's goroutine, whose messages wait for it.
+func (r *Registers) save(record []byte) error {
+	if size := r.votes.Size(); size < condenseBytes || size < 2*r.whole {
+		return r.votes.Append(quorum.Records(record)...)
+	}
+	err := r.votes.Replace(r.core.Log()) // the record is in it
+	r.whole = r.votes.Size()
+	return err
+}
+
+// A packet of registers is
+//
+//	| bytes | meaning                            |
+//	|-------|------------------------------------|
+//	| 1     | registersTag, which no gossip has  |
+//	| 16    | cluster                            |
+//	| 16    | sender                             |
+//	| 16    | receiver                           |
+//	| n     | message (fabric/quorum)            |
+const (
+	registersTag         = 'q'
+	registersHeaderBytes = 1 + 3*16
+)
+
+// send puts one message on the wire; on the loop's goroutine. What cannot be sent is taken for lost.
+func (r *Registers) send(to gossip.NodeID, m quorum.Message) {
+	view := r.fabric.View()
+	member, known := view.Member(to)
+	if !known {
+		r.fabric.counters.unsent.Add(1)
+		return
+	}
+	cluster, self := view.Cluster(), r.fabric.ID()
+	b := append(r.encoded[:0], registersTag)
+	b = append(append(append(b, cluster[:]...), self[:]...), to[:]...)
+	b = quorum.Encode(b, m)
+	r.encoded = b
+	var err error
+	if len(b) <= transport.MaxDatagram {
+		err = r.fabric.transport.SendDatagram(member.Addr, uint64(member.Boot), b)
+	} else {
+		err = r.fabric.transport.SendFrame(member.Addr, b)
+	}
+	if err != nil {
+		r.fabric.counters.unsent.Add(1)
+	}
+}
+
+// packet takes one off the wire.
+func (r *Registers) packet(b []byte) {
+	if len(b) < registersHeaderBytes {
+		r.fabric.counters.undecodable.Add(1)
+		return
+	}
+	cluster, sender, receiver := gossip.ClusterID(b[1:17]), gossip.NodeID(b[17:33]), gossip.NodeID(b[33:49])
+	if cluster.IsZero() || cluster != r.fabric.View().Cluster() || receiver != r.fabric.ID() || sender == receiver {
+		r.dropped.Add(1)
+		return
+	}
+	m, err := quorum.Decode(b[registersHeaderBytes:])
+	if err != nil {
+		r.fabric.counters.undecodable.Add(1)
+		return
+	}
+	r.loop.Post(sender, m)
+}
+
+// notify takes one event of the core; on the loop's goroutine.
+func (r *Registers) notify(event quorum.Event) {
+	switch e := event.(type) {
+	case quorum.Result:
+		r.answer(e)
+	case quorum.LeaseHeld:
+		r.lease(e.Group, func(l *Lease) { l.held(e.Until) })
+	case quorum.LeaseLost:
+		r.lease(e.Group, (*Lease).lost)
+	case quorum.LeaseDenied:
+	case quorum.StateLost:
+		r.fabric.mustStop(fmt.Errorf("%w (register %q)", ErrVotesLost, e.Group))
+	}
+}
+
+func (r *Registers) answer(result quorum.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if result.State != nil {
+		r.latest[result.Group] = registerOf(result.State)
+	}
+	if answer, ok := r.waiting[result.Number]; ok {
+		delete(r.waiting, result.Number)
+		answer <- result // has room for it
+	}
+}
+
+func registerOf(s *quorum.State) Register {
+	return Register{Version: s.Version, Value: s.Value, Voters: s.VoterIDs(), Epoch: s.Epoch}
+}
+
+// request hands a request to the core and waits for its result.
+func (r *Registers) request(ctx context.Context, ask func(number uint64, timeout time.Duration) quorum.Message) (quorum.Result, error) {
+	timeout := defaultRequestTime
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(max(time.Until(deadline), time.Millisecond), quorum.MaxTimeout)
+	}
+	number, answer := r.numbers.Add(1), make(chan quorum.Result, 1)
+	r.mu.Lock()
+	r.waiting[number] = answer
+	r.mu.Unlock()
+	err := r.loop.Submit(ctx, r.fabric.ID(), ask(number, timeout))
+	if err == nil {
+		select {
+		case result := <-answer:
+			return result, outcomeError(result.Outcome)
+		case <-ctx.Done():
+			err = fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
+		}
+	}
+	r.mu.Lock()
+	delete(r.waiting, number)
+	r.mu.Unlock()
+	return quorum.Result{}, err
+}
+
+// outcomeError is nil for what has a confirmed state.
+func outcomeError(o quorum.Outcome) error {
+	switch o {
+	case quorum.Done, quorum.Conflict:
+		return nil
+	case quorum.Unavailable:
+		return ErrUnavailable
+	case quorum.Unknown:
+		return ErrUnknown
+	default:
+		return ErrBusy
+	}
+}
+
+// Read gives the content at some moment between the call and its return.
+func (r *Registers) Read(ctx context.Context, group string) (Register, error) {
+	result, err := r.request(ctx, func(number uint64, timeout time.Duration) quorum.Message {
+		return quorum.Read{Number: number, Group: quorum.GroupID(group), Voters: r.voters(group), Timeout: timeout}
+	})
+	if err != nil {
+		return Register{}, fmt.Errorf("fabric: read register %q: %w", group, err)
+	}
+	return registerOf(result.State), nil
+}
+
+// Change replaces the content by what change makes of it. It is called again, with the newer content, when somebody else
+// was faster; an error of it ends the call, and nothing is changed. It must not keep or change what it is given.
+func (r *Registers) Change(ctx context.Context, group string, change func(value []byte) ([]byte, error)) (Register, error) {
+	wrong := func(err error) (Register, error) {
+		return Register{}, fmt.Errorf("fabric: change register %q: %w", group, err)
+	}
+	now, known := r.guess(group)
+	if !known {
+		var err error
+		if now, err = r.Read(ctx, group); err != nil {
+			return Register{}, err
+		}
+	}
+	for range maxChangeTries {
+		value, err := change(now.Value)
+		if err != nil && known { // the guess may be out of date
+			known = false
+			if now, err = r.Read(ctx, group); err != nil {
+				return Register{}, err
+			}
+			continue
+		}
+		if err != nil {
+			return wrong(err)
+		}
+		if bytes.Equal(value, now.Value) && !known {
+			return now, nil
+		}
+		result, err := r.request(ctx, func(number uint64, timeout time.Duration) quorum.Message {
+			return quorum.Change{
+				Number: number, Group: quorum.GroupID(group), Voters: r.voters(group), Expected: now.Version, Value: value, Timeout: timeout,
+			}
+		})
+		switch {
+		case err != nil:
+			return wrong(err)
+		case result.Outcome == quorum.Done:
+			return registerOf(result.State), nil
+		}
+		now, known = registerOf(result.State), false
+	}
+	return wrong(ErrContended)
+}
+
+// guess is the latest content that was confirmed to this node.
+func (r *Registers) guess(group string) (Register, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	latest, ok := r.latest[quorum.GroupID(group)]
+	return latest, ok
+}
+
+// Create makes a register with the given voters, or gives the one that is there. Every caller must name the same voters.
+func (r *Registers) create(ctx context.Context, group string, lease time.Duration, voters []gossip.NodeID, value []byte) (Register, error) {
+	result, err := r.request(ctx, func(number uint64, timeout time.Duration) quorum.Message {
+		return quorum.Create{Number: number, Group: quorum.GroupID(group), Voters: voters, Lease: lease, Value: value, Timeout: timeout}
+	})
+	if err != nil {
+		return Register{}, fmt.Errorf("fabric: create register %q: %w", group, err)
+	}
+	return registerOf(result.State), nil
+}
+
+// reconfigure replaces the voters of a register, unless somebody else has replaced them since the epoch.
+func (r *Registers) reconfigure(ctx context.Context, group string, epoch uint64, target []gossip.NodeID) (Register, error) {
+	result, err := r.request(ctx, func(number uint64, timeout time.Duration) quorum.Message {
+		return quorum.Reconfigure{
+			Number: number, Group: quorum.GroupID(group), Voters: r.voters(group), Expected: epoch, Target: target, Timeout: timeout,
+		}
+	})
+	if err != nil {
+		return Register{}, fmt.Errorf("fabric: voters of register %q: %w", group, err)
+	}
+	return registerOf(result.State), nil
+}
+
+// voters is where to begin to ask: whoever decided last as far as this node knows, else the voters of the root group.
+func (r *Registers) voters(group string) []gossip.NodeID {
+	if latest, ok := r.guess(group); ok {
+		return latest.Voters
+	}
+	return rootVoters(r.fabric.View())
+}
+
+// Lease is one that this node wants. Its methods are safe from any goroutine.
+type Lease struct {
+	registers *Registers
+	group     quorum.GroupID
+	until     atomic.Pointer[time.Time] // on the boot-time clock; nil: not held
+	mu        sync.Mutex
+	changed   chan struct{} // closed when it is held, or no longer
+}
+
+// Hold begins to ask for the lease of a register, and renews it until Release. A second call gives the same Lease.
+func (r *Registers) Hold(ctx context.Context, group string) (*Lease, error) {
+	id := quorum.GroupID(group)
+	r.mu.Lock()
+	l, ok := r.leases[id]
+	if !ok {
+		l = &Lease{registers: r, group: id, changed: make(chan struct{})}
+		r.leases[id] = l
+	}
+	r.mu.Unlock()
+	if ok {
+		return l, nil
+	}
+	if err := r.loop.Submit(ctx, r.fabric.ID(), quorum.Hold{Group: id, Voters: r.voters(group)}); err != nil {
+		return nil, fmt.Errorf("fabric: lease of register %q: %w", group, err)
+	}
+	return l, nil
+}
+
+func (r *Registers) lease(group quorum.GroupID, tell func(*Lease)) {
+	r.mu.Lock()
+	l := r.leases[group]
+	r.mu.Unlock()
+	if l != nil {
+		tell(l)
+	}
+}
+
+// Held reports whether this node holds the lease now. Whoever acts by it asks before and after it has acted.
+func (l *Lease) Held() bool {
+	until := l.until.Load()
+	return until != nil && l.registers.fabric.bootNow().Before(*until)
+}
+
+// Changed is closed when the lease is next won or lost. A lease may run out before that is noticed: Held knows.
+func (l *Lease) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
+// Release gives the lease back.
+func (l *Lease) Release(ctx context.Context) error {
+	r := l.registers
+	r.mu.Lock()
+	delete(r.leases, l.group)
+	r.mu.Unlock()
+	l.lost()
+	if err := r.loop.Submit(ctx, r.fabric.ID(), quorum.Release{Group: l.group}); err != nil {
+		return fmt.Errorf("fabric: release lease of register %q: %w", l.group, err)
+	}
+	return nil
+}
+
+func (l *Lease) held(until time.Time) {
+	if before := l.until.Swap(&until); before == nil {
+		l.tell()
+	}
+}
+
+func (l *Lease) lost() {
+	if before := l.until.Swap(nil); before != nil {
+		l.tell()
+	}
+}
+
+func (l *Lease) tell() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.changed)
+	l.changed = make(chan struct{})
+}

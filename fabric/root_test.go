@@ -1,0 +1,80 @@
+package fabric
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/egalcluster/egal/fabric/gossip"
+)
+
+// A register that is listed by a node which believes in voters of before has those first, whoever makes it; then it gets
+// the voters of the root group.
+func TestARegisterThatIsMadeWhileTheVotersChange(t *testing.T) {
+	c := newCluster(t, true)
+	c.add(3)
+	c.voting(3)
+	ctx := t.Context()
+	first := c.nodes[0].Registers()
+	_, err := first.Change(ctx, RootGroup, func(b []byte) ([]byte, error) {
+		listed, err := decodeRoot(b)
+		if err != nil {
+			return nil, err
+		}
+		listed.groups = append(listed.groups, group{"late", []gossip.NodeID{c.nodes[0].ID()}})
+		return listed.encode(), nil
+	})
+	must(t, err)
+	must(t, c.nodes[2].Registers().Ensure(ctx, "late", 0, []byte("2")))
+	must(t, c.nodes[1].Registers().Ensure(ctx, "late", 0, []byte("1")))
+	for end := time.After(patience); ; {
+		now, err := c.nodes[1].Registers().Read(ctx, "late")
+		must(t, err)
+		if string(now.Value) != "2" {
+			t.Fatalf("%q: it was made twice", now.Value)
+		}
+		if len(now.Voters) == 3 && now.Epoch%2 == 1 {
+			return
+		}
+		select {
+		case <-c.nodes[0].Changed():
+		case <-time.After(20 * time.Millisecond):
+		case <-end:
+			t.Fatalf("voters stay %v", now.Voters)
+		}
+	}
+}
+
+func TestTheRootListsSoManyRegisters(t *testing.T) {
+	c := newCluster(t, true)
+	c.add(1)
+	c.voting(1)
+	r := c.nodes[0].Registers()
+	_, err := r.Change(t.Context(), RootGroup, func(b []byte) ([]byte, error) {
+		listed, err := decodeRoot(b)
+		if err != nil {
+			return nil, err
+		}
+		for i := range MaxGroups - 1 {
+			listed.groups = append(listed.groups, group{name: string([]byte{'a' + byte(i>>8), byte(i)}), founders: []gossip.NodeID{c.nodes[0].ID()}})
+		}
+		return listed.encode(), nil
+	})
+	must(t, err)
+	must(t, r.Ensure(t.Context(), "z", 0, nil))
+	if err := r.Ensure(t.Context(), "zz", 0, nil); !errors.Is(err, ErrTooManyGroups) {
+		t.Error(err)
+	}
+}
+
+func FuzzDecodeRoot(f *testing.F) {
+	f.Add([]byte{})
+	f.Add((&root{groups: []group{{"jobs", []gossip.NodeID{{1}}}}}).encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := decodeRoot(b)
+		if err == nil && !bytes.Equal(r.encode(), b) {
+			t.Errorf("one root, two encodings: %x and %x", b, r.encode())
+		}
+	})
+}
