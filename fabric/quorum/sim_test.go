@@ -324,7 +324,7 @@ func (g *game) end(lease time.Duration) {
 	for _, m := range g.machines {
 		reads = append(reads, g.ask(m, Read{Group: simGroup, Voters: g.hint(), Timeout: 20 * time.Second}))
 	}
-	g.runUntil(func() bool { return g.checker.closed(simGroup) }, 21*time.Second)
+	g.runUntil(func() bool { return g.checker.closed(simGroup) }, 23*time.Second) // a machine may still be paused, and its clock slow
 	for _, o := range reads {
 		if created && o.outcome != Done || o.outcome == 0 {
 			g.checker.fatalf("n%d reads at the end: %v", o.machine.number, o.outcome)
