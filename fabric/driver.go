@@ -46,6 +46,10 @@ func (f *Fabric) send(to gossip.Peer, m gossip.Message) {
 		f.entered = packet.Cluster
 		f.transport.Enter(transport.ClusterID(packet.Cluster))
 	}
+	if packet.Boot != f.boot { // before anybody can answer to it
+		f.boot = packet.Boot
+		f.transport.Rise(uint64(packet.Boot))
+	}
 	var err error
 	if packet.Reliable() || len(f.encoded) > transport.MaxDatagram {
 		err = f.transport.SendFrame(to, f.encoded)

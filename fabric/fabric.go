@@ -46,6 +46,7 @@ type Fabric struct {
 
 	encoded  []byte           // scratch of send, owned by the loop's goroutine
 	entered  gossip.ClusterID // what the transport knows of our cluster; as encoded
+	boot     gossip.BootID    // and of our boot; as encoded
 	refusal  error            // of the write in progress, owned by the loop's goroutine
 	last     atomic.Pointer[gossip.Metrics]
 	counters struct{ undecodable, unsent, snapshots, snapshotFailures atomic.Uint64 }
@@ -142,6 +143,7 @@ func (f *Fabric) begin() error {
 	initial := f.core.View()
 	f.published.Store(&published{view: initial, changed: make(chan struct{})})
 	f.entered = initial.Cluster()
+	f.boot = boot
 	f.transport.Enter(transport.ClusterID(f.entered))
 	f.loop = loop.Start(f.core, loop.Config[gossip.Peer, gossip.Message, gossip.Event]{
 		Now: f.config.Now, Send: f.send, Notify: f.notify,
@@ -245,8 +247,11 @@ func (f *Fabric) write(ctx context.Context, operation, key string, m gossip.Mess
 	return nil
 }
 
-// Wake makes the core look at its clock again, after Config.Now has been moved.
-func (f *Fabric) Wake() { f.loop.Wake() }
+// Wake makes the cores look at their clock again, after Config.Now has been moved.
+func (f *Fabric) Wake() {
+	f.loop.Wake()
+	f.registers.loop.Wake()
+}
 
 // Failed is closed when this node must stop; Err then says why.
 func (f *Fabric) Failed() <-chan struct{} { return f.failed }

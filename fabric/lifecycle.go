@@ -32,20 +32,34 @@ func (f *Fabric) Leave(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("fabric: leave: %w", err)
 	}
-	select {
-	case <-f.left:
+	if f.gone(ctx) {
 		return nil
-	case <-f.failed: // it is no member any more
-		return nil
-	case <-f.ended:
-		return nil
-	case <-ctx.Done():
 	}
 	err = f.loop.Request(context.WithoutCancel(ctx), f.Addr(), gossip.Leave{Now: true}, func() { f.publish(f.core.View()) })
 	if err != nil {
 		return fmt.Errorf("fabric: leave: %w", err)
 	}
 	return nil
+}
+
+// gone waits until the node is no member any more, or is closed; false: ctx has ended before.
+func (f *Fabric) gone(ctx context.Context) bool {
+	failed := f.failed
+	for {
+		select {
+		case <-f.left:
+			return true
+		case <-f.ended:
+			return true
+		case <-failed:
+			if errors.Is(f.failure, ErrForgotten) || errors.Is(f.failure, ErrSuperseded) {
+				return true
+			}
+			failed = nil // its disk has failed, say: it still is one
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // Down takes a member that cannot be reached for down, as the policy would after a while: the others decide without
@@ -187,8 +201,13 @@ func (f *Fabric) logFailure() {
 	case errors.Is(f.failure, ErrForgotten):
 		f.logger.Error("this node was removed from its cluster, and must stop",
 			"event", "fabric_forgotten", "hint", "start it again to join as a new member; what it owned belongs to others by now")
-	default:
+	case errors.Is(f.failure, ErrIncompatible):
 		f.logger.Error("the cluster speaks a protocol version that this node does not",
 			"event", "fabric_incompatible", "hint", "run the version of egal that the other members have")
+	case errors.Is(f.failure, ErrVotesLost):
+		f.logger.Error("the record of this node's votes is lost, it must stop",
+			"event", "fabric_votes_lost", "error", f.failure, "hint", "start it with an empty directory: it joins as a new node")
+	default:
+		f.logger.Error("this node's votes could not be saved, it must stop", "event", "fabric_votes_failed", "error", f.failure, "hint", "look at its disk")
 	}
 }

@@ -143,6 +143,35 @@ func TestOperatorsDownAndForget(t *testing.T) {
 	})
 }
 
+// Who comes back after being taken for down has another boot: what is sealed for that must open.
+func TestADownedNodeHearsOthersOverSockets(t *testing.T) {
+	c := newCluster(t, false)
+	c.keys = transport.NewKeyring(transport.Key{1, 2, 3})
+	c.add(3)
+	c.converged(3, c.nodes...)
+	lost, others := c.nodes[2], c.nodes[:2]
+	for _, other := range others {
+		c.rules.Cut(lost.addr, other.addr)
+		c.rules.Cut(other.addr, lost.addr)
+	}
+	before, _ := lost.View().Member(lost.ID())
+	until(t, "it is unreachable", reaches(lost.ID(), false), others...)
+	must(t, others[0].Down(t.Context(), lost.ID()))
+	c.rules.Heal()
+	until(t, "it has another boot", func(v *gossip.View) bool {
+		m, ok := v.Member(lost.ID())
+		return ok && m.Boot != before.Boot && m.Status == gossip.StatusUp
+	}, c.nodes...)
+	heard := lost.Metrics().Gossip.AcksReceived
+	for end := time.Now().Add(patience); lost.Metrics().Gossip.AcksReceived < heard+4; {
+		if time.Now().After(end) {
+			t.Fatalf("nobody's answers reach it: %+v", lost.Metrics())
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	c.converged(3, c.nodes...)
+}
+
 func TestTheConditionNamesTheCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logged := &eventLog{seen: map[string]chan struct{}{}}

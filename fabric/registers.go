@@ -366,8 +366,12 @@ type Lease struct {
 }
 
 // Hold begins to ask for the lease of a register, and renews it until Release. A second call gives the same Lease.
+// ErrUnavailable: this node knows no voter to ask yet.
 func (r *Registers) Hold(ctx context.Context, group string) (*Lease, error) {
-	id := quorum.GroupID(group)
+	id, voters := quorum.GroupID(group), r.voters(group)
+	if len(voters) == 0 {
+		return nil, fmt.Errorf("fabric: lease of register %q: %w", group, ErrUnavailable)
+	}
 	r.mu.Lock()
 	l, ok := r.leases[id]
 	if !ok {
@@ -378,7 +382,8 @@ func (r *Registers) Hold(ctx context.Context, group string) (*Lease, error) {
 	if ok {
 		return l, nil
 	}
-	if err := r.loop.Submit(ctx, r.fabric.ID(), quorum.Hold{Group: id, Voters: r.voters(group)}); err != nil {
+	if err := r.loop.Submit(ctx, r.fabric.ID(), quorum.Hold{Group: id, Voters: voters}); err != nil {
+		r.forget(l)
 		return nil, fmt.Errorf("fabric: lease of register %q: %w", group, err)
 	}
 	return l, nil
@@ -406,14 +411,25 @@ func (l *Lease) Changed() <-chan struct{} {
 	return l.changed
 }
 
-// Release gives the lease back.
+// forget makes the next Hold ask anew; false: that has been done.
+func (r *Registers) forget(l *Lease) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.leases[l.group] != l {
+		return false
+	}
+	delete(r.leases, l.group)
+	return true
+}
+
+// Release gives the lease back. Doing it again does nothing.
 func (l *Lease) Release(ctx context.Context) error {
 	r := l.registers
-	r.mu.Lock()
-	delete(r.leases, l.group)
-	r.mu.Unlock()
+	if !r.forget(l) {
+		return nil
+	}
 	l.lost()
-	if err := r.loop.Submit(ctx, r.fabric.ID(), quorum.Release{Group: l.group}); err != nil {
+	if err := r.loop.Submit(context.WithoutCancel(ctx), r.fabric.ID(), quorum.Release{Group: l.group}); err != nil { // else it would be renewed for ever
 		return fmt.Errorf("fabric: release lease of register %q: %w", l.group, err)
 	}
 	return nil
