@@ -24,20 +24,20 @@ var (
 // maxNotices is how many events of the core wait to be logged.
 const maxNotices = 64
 
-// Leave takes the node out of the cluster: it asks the leader to be let go and waits until it is, and all that count
-// know it. When that takes longer than the core's LeaveTimeout, or ctx ends, the node just says that it ends, by which
-// the others stop to see it, too. Close comes after it.
+// Leave takes the node out of the cluster: it waits until registers do without its vote, for seconds at most, asks the
+// leader to be let go and waits until it is, and all that count know it. When that takes longer than the core's
+// LeaveTimeout, or ctx ends, the node just says that it ends, by which the others stop to see it, too. Close comes after
+// it.
 func (f *Fabric) Leave(ctx context.Context) error {
-	err := f.loop.Request(ctx, f.Addr(), gossip.Leave{}, func() { f.publish(f.core.View()) })
-	if err != nil {
-		return fmt.Errorf("fabric: leave: %w", err)
-	}
-	if f.gone(ctx) {
-		return nil
-	}
-	err = f.loop.Request(context.WithoutCancel(ctx), f.Addr(), gossip.Leave{Now: true}, func() { f.publish(f.core.View()) })
-	if err != nil {
-		return fmt.Errorf("fabric: leave: %w", err)
+	f.stopVoting(ctx)
+	for _, now := range []bool{false, true} {
+		err := f.loop.Request(context.WithoutCancel(ctx), f.Addr(), gossip.Leave{Now: now}, func() { f.publish(f.core.View()) })
+		if err != nil {
+			return fmt.Errorf("fabric: leave: %w", err)
+		}
+		if !now && f.gone(ctx) {
+			break
+		}
 	}
 	return nil
 }
