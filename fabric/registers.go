@@ -21,8 +21,9 @@ import (
 
 const (
 	votesFile = "votes"
-	// maxVotesBytes is how large the log of votes may be when it is opened.
-	maxVotesBytes = 256 << 20
+	// maxVotesBytes is how large the log of votes may be when it is opened: twice what all registers that the root group
+	// lists can take, since it is condensed when it has doubled, and some appends.
+	maxVotesBytes = 1 << 30
 	// condenseBytes is from which size on the log of votes is condensed, once it has doubled since the last time.
 	condenseBytes = 1 << 20
 	// maxChangeTries is how often Change begins anew because somebody else was faster.

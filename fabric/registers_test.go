@@ -20,6 +20,7 @@ import (
 	"github.com/egalcluster/egal/fabric/quorum"
 	"github.com/egalcluster/egal/fabric/transport"
 	"github.com/egalcluster/egal/internal/durable"
+	"github.com/egalcluster/egal/internal/loop"
 )
 
 // voting waits until all nodes know of so many voters of the root group.
@@ -105,6 +106,14 @@ func TestAChangeThatIsRefusedChangesNothing(t *testing.T) {
 	}
 	if _, err := r.Change(ctx, "counter", func([]byte) ([]byte, error) { return make([]byte, quorum.MaxValue+1), nil }); !errors.Is(err, ErrBusy) {
 		t.Errorf("a value that is too large: %v", err)
+	}
+}
+
+// A log that was written is never too large to be read.
+func TestTheVotesOfAllRegistersFit(t *testing.T) {
+	const all = (MaxGroups + 1) * (quorum.MaxRecord + 16)
+	if 2*all+loop.MaxBatch*quorum.MaxRecord > maxVotesBytes {
+		t.Errorf("%d bytes may be written", 2*all)
 	}
 }
 
