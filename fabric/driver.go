@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/egalcluster/egal/fabric/gossip"
+	"github.com/egalcluster/egal/fabric/quorum"
 	"github.com/egalcluster/egal/fabric/transport"
 )
 
@@ -84,12 +85,13 @@ func (f *Fabric) notify(event gossip.Event) {
 
 // Metrics counts what the fabric did since Start.
 type Metrics struct {
-	// Gossip and Transport are the counters of the rooms below.
+	// Gossip, Quorum and Transport are the counters of the rooms below; Quorum's are those of the last vote or result.
 	Gossip    gossip.Metrics
+	Quorum    quorum.Metrics
 	Transport transport.Metrics
-	// InboxDropped counts packets that found the core's inbox full, Undecodable those that were no packets, Unsent
-	// those that the transport did not take.
-	InboxDropped, Undecodable, Unsent uint64
+	// InboxDropped counts packets that found a core's inbox full, Undecodable those that were no packets, Misdirected
+	// those of registers that were for another node or cluster, Unsent those that the transport did not take.
+	InboxDropped, Undecodable, Misdirected, Unsent uint64
 	// Snapshots counts those written, SnapshotFailures those that could not be.
 	Snapshots, SnapshotFailures uint64
 }
@@ -98,8 +100,10 @@ type Metrics struct {
 func (f *Fabric) Metrics() Metrics {
 	_ = f.loop.Inspect(context.Background(), f.remember) // an error means closed: the last ones stay
 	m := Metrics{
-		InboxDropped:     f.loop.Dropped(),
+		Quorum:           *f.registers.last.Load(),
+		InboxDropped:     f.loop.Dropped() + f.registers.loop.Dropped(),
 		Undecodable:      f.counters.undecodable.Load(),
+		Misdirected:      f.registers.misdirected.Load(),
 		Unsent:           f.counters.unsent.Load(),
 		Snapshots:        f.counters.snapshots.Load(),
 		SnapshotFailures: f.counters.snapshotFailures.Load(),

@@ -67,7 +67,9 @@ type Registers struct {
 	whole   int64        // size of votes when it was condensed
 	encoded []byte
 	numbers atomic.Uint64
-	dropped atomic.Uint64 // packets that were for others, or of others, or none
+	// last is never nil once the registers are open; misdirected counts packets that were for others, or of others.
+	last        atomic.Pointer[quorum.Metrics]
+	misdirected atomic.Uint64
 
 	mu      sync.Mutex // guards what follows
 	waiting map[uint64]chan quorum.Result
@@ -94,6 +96,7 @@ func (f *Fabric) openRegisters(boot gossip.BootID, seed uint64) (*Registers, err
 	r.votes, r.whole = votes, votes.Size()
 	r.core, err = quorum.New(quorum.Config{ID: f.home.identity.node, Boot: boot, Fresh: f.home.fresh, Seed: seed}, records, f.bootNow())
 	if err == nil {
+		r.remember()
 		if first := r.core.Ready().Save; first != nil {
 			err = votes.Append(quorum.Records(first)...)
 		}
@@ -125,8 +128,15 @@ func (r *Registers) close() error {
 	return r.votes.Close()
 }
 
+// remember keeps the core's counters; on the loop's goroutine. Who asks for them must not wait for a disk.
+func (r *Registers) remember() {
+	m := r.core.Metrics()
+	r.last.Store(&m)
+}
+
 // save makes what the core has promised durable; on the loop's goroutine, whose messages wait for it.
 func (r *Registers) save(record []byte) error {
+	r.remember()
 	if size := r.votes.Size(); size < condenseBytes || size < 2*r.whole {
 		return r.votes.Append(quorum.Records(record)...)
 	}
@@ -181,7 +191,7 @@ func (r *Registers) packet(b []byte) {
 	}
 	cluster, sender, receiver := gossip.ClusterID(b[1:17]), gossip.NodeID(b[17:33]), gossip.NodeID(b[33:49])
 	if cluster.IsZero() || cluster != r.fabric.View().Cluster() || receiver != r.fabric.ID() || sender == receiver {
-		r.dropped.Add(1)
+		r.misdirected.Add(1)
 		return
 	}
 	m, err := quorum.Decode(b[registersHeaderBytes:])
@@ -194,6 +204,7 @@ func (r *Registers) packet(b []byte) {
 
 // notify takes one event of the core; on the loop's goroutine.
 func (r *Registers) notify(event quorum.Event) {
+	r.remember()
 	switch e := event.(type) {
 	case quorum.Result:
 		r.answer(e)
