@@ -77,6 +77,7 @@ func (f *Fabric) notify(event gossip.Event) {
 	case gossip.Refused:
 		f.refusal = e.Err
 	case gossip.Superseded:
+		f.silent = true
 		f.mustStop(ErrSuperseded)
 	default:
 		f.lived(event)

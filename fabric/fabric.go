@@ -48,6 +48,7 @@ type Fabric struct {
 	entered  gossip.ClusterID // what the transport knows of our cluster; as encoded
 	boot     gossip.BootID    // and of our boot; as encoded
 	refusal  error            // of the write in progress, owned by the loop's goroutine
+	silent   bool             // the core does nothing any more; as refusal
 	last     atomic.Pointer[gossip.Metrics]
 	counters struct{ undecodable, unsent, snapshots, snapshotFailures atomic.Uint64 }
 }
@@ -234,6 +235,9 @@ func (f *Fabric) DeleteShared(ctx context.Context, key string) error {
 func (f *Fabric) write(ctx context.Context, operation, key string, m gossip.Message) error {
 	answer := make(chan error, 1) // the answer may come after ctx has ended and nobody waits for it
 	err := f.loop.Request(ctx, f.Addr(), m, func() {
+		if f.silent && f.refusal == nil {
+			f.refusal = gossip.ErrNoCluster
+		}
 		answer <- f.refusal
 		f.refusal = nil
 		f.publish(f.core.View())

@@ -29,6 +29,11 @@ const maxNotices = 64
 // LeaveTimeout, or ctx ends, the node just says that it ends, by which the others stop to see it, too. Close comes after
 // it.
 func (f *Fabric) Leave(ctx context.Context) error {
+	select {
+	case <-f.left:
+		return nil
+	default:
+	}
 	f.stopVoting(ctx)
 	for _, now := range []bool{false, true} {
 		err := f.loop.Request(context.WithoutCancel(ctx), f.Addr(), gossip.Leave{Now: now}, func() { f.publish(f.core.View()) })
@@ -145,8 +150,10 @@ func namesOf(view *gossip.View, ids []gossip.NodeID) string {
 func (f *Fabric) lived(event gossip.Event) {
 	switch e := event.(type) {
 	case gossip.Left:
+		f.silent = true
 		f.leaving.Do(func() { close(f.left) })
 	case gossip.Forgotten:
+		f.silent = true
 		f.mustStop(ErrForgotten)
 	case gossip.Incompatible:
 		f.mustStop(ErrIncompatible)

@@ -62,6 +62,10 @@ func TestLeaveReturnsWhenTheOthersKnow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, nodes, _ := members(t, 3, nil)
 		must(t, nodes[0].Leave(t.Context())) // the first seed and leader
+		must(t, nodes[0].Leave(t.Context())) // again does no harm
+		if err := nodes[0].SetOwn(t.Context(), "key", nil); !errors.Is(err, gossip.ErrNoCluster) {
+			t.Errorf("a write of a node that has left: %v", err)
+		}
 		synctest.Wait()
 		for _, f := range nodes[1:] {
 			if m, ok := f.View().Member(nodes[0].ID()); ok {

@@ -48,6 +48,24 @@ func TestARegisterThatIsMadeWhileTheVotersChange(t *testing.T) {
 	}
 }
 
+// A register that was listed and never made does not keep from the nodes who votes.
+func TestAHalfMadeRegisterHoldsNobodyUp(t *testing.T) {
+	c := newCluster(t, true)
+	c.add(1)
+	c.voting(1)
+	_, err := c.nodes[0].Registers().Change(t.Context(), RootGroup, func(b []byte) ([]byte, error) {
+		listed, err := decodeRoot(b)
+		if err != nil {
+			return nil, err
+		}
+		listed.groups = append(listed.groups, group{"half", []gossip.NodeID{c.nodes[0].ID()}})
+		return listed.encode(), nil
+	})
+	must(t, err)
+	c.add(2)
+	c.voting(3)
+}
+
 func TestTheRootListsSoManyRegisters(t *testing.T) {
 	c := newCluster(t, true)
 	c.add(1)
