@@ -299,17 +299,22 @@ func (f *Fabric) stopVoting(ctx context.Context) {
 }
 
 // votesIn are the registers in which this node votes.
-func (r *Registers) votesIn(ctx context.Context) (votes []string, err error) {
-	self := r.fabric.ID()
-	err = r.loop.Inspect(ctx, func() {
+func (r *Registers) votesIn(ctx context.Context) ([]string, error) {
+	self, answer := r.fabric.ID(), make(chan []string, 1) // the answer may come after ctx has ended and nobody waits for it
+	err := r.loop.Inspect(ctx, func() {
+		var votes []string
 		for _, group := range r.core.Groups() {
 			if s := r.core.Accepted(group); s != nil && slices.Contains(s.VoterIDs(), self) {
 				votes = append(votes, string(group))
 			}
 		}
+		answer <- votes
 	})
-	return slices.DeleteFunc(votes, func(group string) bool { // that it votes no more it was perhaps told in vain
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(<-answer, func(group string) bool { // that it votes no more it was perhaps told in vain
 		now, failed := r.Read(ctx, group)
 		return failed == nil && !slices.Contains(now.Voters, self)
-	}), err
+	}), nil
 }
