@@ -47,6 +47,10 @@ func (f *Fabric) send(to gossip.Peer, m gossip.Message) {
 		f.entered = packet.Cluster
 		f.transport.Enter(transport.ClusterID(packet.Cluster))
 	}
+	if packet.Boot != f.boot { // before anybody can answer to it
+		f.boot = packet.Boot
+		f.transport.Rise(uint64(packet.Boot))
+	}
 	var err error
 	if packet.Reliable() || len(f.encoded) > transport.MaxDatagram {
 		err = f.transport.SendFrame(to, f.encoded)
@@ -75,6 +79,7 @@ func (f *Fabric) notify(event gossip.Event) {
 	case gossip.Gathered:
 		f.gathered(e)
 	case gossip.Superseded:
+		f.silent = true
 		f.mustStop(ErrSuperseded)
 	default:
 		f.lived(event)
@@ -85,13 +90,13 @@ func (f *Fabric) notify(event gossip.Event) {
 type Metrics struct {
 	// Members counts the members by their state, as this node sees them now.
 	Members MemberCounts
-	// Gossip, Quorum and Transport are the counters of the rooms below.
+	// Gossip, Quorum and Transport are the counters of the rooms below; Quorum's are those of the last vote or result.
 	Gossip    gossip.Metrics
 	Quorum    quorum.Metrics
 	Transport transport.Metrics
-	// InboxDropped counts packets that found a core's inbox full, Undecodable those that were no packets, Unsent those
-	// that the transport did not take, Misdirected those of registers that were of, or for, another node or cluster.
-	InboxDropped, Undecodable, Unsent, Misdirected uint64
+	// InboxDropped counts packets that found a core's inbox full, Undecodable those that were no packets, Misdirected
+	// those of registers that were for another node or cluster, Unsent those that the transport did not take.
+	InboxDropped, Undecodable, Misdirected, Unsent uint64
 	// Snapshots counts those written, SnapshotFailures those that could not be.
 	Snapshots, SnapshotFailures uint64
 }
@@ -130,10 +135,10 @@ func (f *Fabric) Metrics() Metrics {
 	_ = f.loop.Inspect(context.Background(), f.remember) // an error means closed: the last ones stay
 	m := Metrics{
 		Members:          countMembers(f.View()),
-		Quorum:           f.registers.metrics(),
+		Quorum:           *f.registers.last.Load(),
 		InboxDropped:     f.loop.Dropped() + f.registers.loop.Dropped(),
-		Misdirected:      f.registers.dropped.Load(),
 		Undecodable:      f.counters.undecodable.Load(),
+		Misdirected:      f.registers.misdirected.Load(),
 		Unsent:           f.counters.unsent.Load(),
 		Snapshots:        f.counters.snapshots.Load(),
 		SnapshotFailures: f.counters.snapshotFailures.Load(),

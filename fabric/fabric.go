@@ -47,7 +47,9 @@ type Fabric struct {
 
 	encoded  []byte           // scratch of send, owned by the loop's goroutine
 	entered  gossip.ClusterID // what the transport knows of our cluster; as encoded
+	boot     gossip.BootID    // and of our boot; as encoded
 	refusal  error            // of the write in progress, owned by the loop's goroutine
+	silent   bool             // the core does nothing any more; as refusal
 	last     atomic.Pointer[gossip.Metrics]
 	counters struct{ undecodable, unsent, snapshots, snapshotFailures atomic.Uint64 }
 }
@@ -143,6 +145,7 @@ func (f *Fabric) begin() error {
 	initial := f.core.View()
 	f.published.Store(&published{view: initial, changed: make(chan struct{})})
 	f.entered = initial.Cluster()
+	f.boot = boot
 	f.transport.Enter(transport.ClusterID(f.entered))
 	f.loop = loop.Start(f.core, loop.Config[gossip.Peer, gossip.Message, gossip.Event]{
 		Now: f.config.Now, Send: f.send, Notify: f.notify,
@@ -233,6 +236,9 @@ func (f *Fabric) DeleteShared(ctx context.Context, key string) error {
 func (f *Fabric) write(ctx context.Context, operation, key string, m gossip.Message) error {
 	answer := make(chan error, 1) // the answer may come after ctx has ended and nobody waits for it
 	err := f.loop.Request(ctx, f.Addr(), m, func() {
+		if f.silent && f.refusal == nil {
+			f.refusal = gossip.ErrNoCluster
+		}
 		answer <- f.refusal
 		f.refusal = nil
 		f.publish(f.core.View())
@@ -246,8 +252,11 @@ func (f *Fabric) write(ctx context.Context, operation, key string, m gossip.Mess
 	return nil
 }
 
-// Wake makes the core look at its clock again, after Config.Now has been moved.
-func (f *Fabric) Wake() { f.loop.Wake() }
+// Wake makes the cores look at their clock again, after Config.Now has been moved.
+func (f *Fabric) Wake() {
+	f.loop.Wake()
+	f.registers.loop.Wake()
+}
 
 // Failed is closed when this node must stop; Err then says why.
 func (f *Fabric) Failed() <-chan struct{} { return f.failed }

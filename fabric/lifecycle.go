@@ -24,28 +24,47 @@ var (
 // maxNotices is how many events of the core wait to be logged.
 const maxNotices = 64
 
-// Leave takes the node out of the cluster: it asks the leader to be let go and waits until it is, and all that count
-// know it. When that takes longer than the core's LeaveTimeout, or ctx ends, the node just says that it ends, by which
-// the others stop to see it, too. Close comes after it.
+// Leave takes the node out of the cluster: it waits until registers do without its vote, for seconds at most, asks the
+// leader to be let go and waits until it is, and all that count know it. When that takes longer than the core's
+// LeaveTimeout, or ctx ends, the node just says that it ends, by which the others stop to see it, too. Close comes after
+// it.
 func (f *Fabric) Leave(ctx context.Context) error {
-	err := f.loop.Request(ctx, f.Addr(), gossip.Leave{}, func() { f.publish(f.core.View()) })
-	if err != nil {
-		return fmt.Errorf("fabric: leave: %w", err)
-	}
 	select {
 	case <-f.left:
 		return nil
-	case <-f.failed: // it is no member any more
-		return nil
-	case <-f.ended:
-		return nil
-	case <-ctx.Done():
+	default:
 	}
-	err = f.loop.Request(context.WithoutCancel(ctx), f.Addr(), gossip.Leave{Now: true}, func() { f.publish(f.core.View()) })
-	if err != nil {
-		return fmt.Errorf("fabric: leave: %w", err)
+	f.stopVoting(ctx)
+	for _, now := range []bool{false, true} {
+		err := f.loop.Request(context.WithoutCancel(ctx), f.Addr(), gossip.Leave{Now: now}, func() { f.publish(f.core.View()) })
+		if err != nil {
+			return fmt.Errorf("fabric: leave: %w", err)
+		}
+		if !now && f.gone(ctx) {
+			break
+		}
 	}
 	return nil
+}
+
+// gone waits until the node is no member any more, or is closed; false: ctx has ended before.
+func (f *Fabric) gone(ctx context.Context) bool {
+	failed := f.failed
+	for {
+		select {
+		case <-f.left:
+			return true
+		case <-f.ended:
+			return true
+		case <-failed:
+			if errors.Is(f.failure, ErrForgotten) || errors.Is(f.failure, ErrSuperseded) {
+				return true
+			}
+			failed = nil // its disk has failed, say: it still is one
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // Down takes a member that cannot be reached for down, as the policy would after a while: the others decide without
@@ -131,8 +150,10 @@ func namesOf(view *gossip.View, ids []gossip.NodeID) string {
 func (f *Fabric) lived(event gossip.Event) {
 	switch e := event.(type) {
 	case gossip.Left:
+		f.silent = true
 		f.leaving.Do(func() { close(f.left) })
 	case gossip.Forgotten:
+		f.silent = true
 		f.mustStop(ErrForgotten)
 	case gossip.Incompatible:
 		f.mustStop(ErrIncompatible)
@@ -187,8 +208,13 @@ func (f *Fabric) logFailure() {
 	case errors.Is(f.failure, ErrForgotten):
 		f.logger.Error("this node was removed from its cluster, and must stop",
 			"event", "fabric_forgotten", "hint", "start it again to join as a new member; what it owned belongs to others by now")
-	default:
+	case errors.Is(f.failure, ErrIncompatible):
 		f.logger.Error("the cluster speaks a protocol version that this node does not",
 			"event", "fabric_incompatible", "hint", "run the version of egal that the other members have")
+	case errors.Is(f.failure, ErrVotesLost):
+		f.logger.Error("the record of this node's votes is lost, it must stop",
+			"event", "fabric_votes_lost", "error", f.failure, "hint", "start it with an empty directory: it joins as a new node")
+	default:
+		f.logger.Error("this node's votes could not be saved, it must stop", "event", "fabric_votes_failed", "error", f.failure, "hint", "look at its disk")
 	}
 }

@@ -40,7 +40,10 @@ func member(t *testing.T, network *transport.Network, rules *transport.Rules, di
 	t.Helper()
 	tr, err := network.Listen(netip.MustParseAddrPort(founders[i]))
 	must(t, err)
-	f, err := Start(context.Background(), Config{FS: disk, Dir: "data", Transport: rules.Wrap(tr), Seeds: founders[:1], Logger: logger})
+	f, err := Start(context.Background(), Config{
+		FS: disk, Dir: "data", Transport: rules.Wrap(tr), Seeds: founders[:1], Logger: logger,
+		Now: time.Now, // the bubble's; that of registers would be the machine's
+	})
 	must(t, err)
 	return f
 }
@@ -59,6 +62,10 @@ func TestLeaveReturnsWhenTheOthersKnow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, _, nodes, _ := members(t, 3, nil)
 		must(t, nodes[0].Leave(t.Context())) // the first seed and leader
+		must(t, nodes[0].Leave(t.Context())) // again does no harm
+		if err := nodes[0].SetOwn(t.Context(), "key", nil); !errors.Is(err, gossip.ErrNoCluster) {
+			t.Errorf("a write of a node that has left: %v", err)
+		}
 		synctest.Wait()
 		for _, f := range nodes[1:] {
 			if m, ok := f.View().Member(nodes[0].ID()); ok {
@@ -85,7 +92,7 @@ func TestLeaveIsBounded(t *testing.T) {
 		}
 		begin = time.Now()
 		must(t, nodes[2].Leave(t.Context()))
-		if took := time.Since(begin); took > 6*time.Second {
+		if took := time.Since(begin); took > stopVotingTimeout+6*time.Second {
 			t.Errorf("it took %v", took)
 		}
 		synctest.Wait()
@@ -141,6 +148,35 @@ func TestOperatorsDownAndForget(t *testing.T) {
 			must(t, f.Close())
 		}
 	})
+}
+
+// Who comes back after being taken for down has another boot: what is sealed for that must open.
+func TestADownedNodeHearsOthersOverSockets(t *testing.T) {
+	c := newCluster(t, false)
+	c.keys = transport.NewKeyring(transport.Key{1, 2, 3})
+	c.add(3)
+	c.converged(3, c.nodes...)
+	lost, others := c.nodes[2], c.nodes[:2]
+	for _, other := range others {
+		c.rules.Cut(lost.addr, other.addr)
+		c.rules.Cut(other.addr, lost.addr)
+	}
+	before, _ := lost.View().Member(lost.ID())
+	until(t, "it is unreachable", reaches(lost.ID(), false), others...)
+	must(t, others[0].Down(t.Context(), lost.ID()))
+	c.rules.Heal()
+	until(t, "it has another boot", func(v *gossip.View) bool {
+		m, ok := v.Member(lost.ID())
+		return ok && m.Boot != before.Boot && m.Status == gossip.StatusUp
+	}, c.nodes...)
+	heard := lost.Metrics().Gossip.AcksReceived
+	for end := time.Now().Add(patience); lost.Metrics().Gossip.AcksReceived < heard+4; {
+		if time.Now().After(end) {
+			t.Fatalf("nobody's answers reach it: %+v", lost.Metrics())
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	c.converged(3, c.nodes...)
 }
 
 func TestTheConditionNamesTheCause(t *testing.T) {

@@ -21,8 +21,9 @@ import (
 
 const (
 	votesFile = "votes"
-	// maxVotesBytes is how large the log of votes may be when it is opened.
-	maxVotesBytes = 256 << 20
+	// maxVotesBytes is how large the log of votes may be when it is opened: twice what all registers that the root group
+	// lists can take, since it is condensed when it has doubled, and some appends.
+	maxVotesBytes = 1 << 30
 	// condenseBytes is from which size on the log of votes is condensed, once it has doubled since the last time.
 	condenseBytes = 1 << 20
 	// maxChangeTries is how often Change begins anew because somebody else was faster.
@@ -68,8 +69,9 @@ type Registers struct {
 	whole   int64        // size of votes when it was condensed
 	encoded []byte
 	numbers atomic.Uint64
-	dropped atomic.Uint64 // packets that were for others, or of others, or none
-	last    atomic.Pointer[quorum.Metrics]
+	// last is never nil once the registers are open; misdirected counts packets that were for others, or of others.
+	last        atomic.Pointer[quorum.Metrics]
+	misdirected atomic.Uint64
 
 	mu      sync.Mutex // guards what follows
 	waiting map[uint64]chan quorum.Result
@@ -96,6 +98,7 @@ func (f *Fabric) openRegisters(boot gossip.BootID, seed uint64) (*Registers, err
 	r.votes, r.whole = votes, votes.Size()
 	r.core, err = quorum.New(quorum.Config{ID: f.home.identity.node, Boot: boot, Fresh: f.home.fresh, Seed: seed}, records, f.bootNow())
 	if err == nil {
+		r.remember()
 		if first := r.core.Ready().Save; first != nil {
 			err = votes.Append(quorum.Records(first)...)
 		}
@@ -128,21 +131,7 @@ func (r *Registers) close() error {
 	return r.votes.Close()
 }
 
-// metricsPatience is how long the counters are waited for: the loop may be waiting for a slow disk.
-const metricsPatience = 100 * time.Millisecond
-
-// metrics are the counters of the core; the last ones while it is busy, and after close.
-func (r *Registers) metrics() quorum.Metrics {
-	ctx, cancel := context.WithTimeout(context.Background(), metricsPatience)
-	defer cancel()
-	_ = r.loop.Inspect(ctx, r.remember) // an error means that the last ones stay
-	if last := r.last.Load(); last != nil {
-		return *last
-	}
-	return quorum.Metrics{}
-}
-
-// remember keeps the core's counters; on the loop's goroutine.
+// remember keeps the core's counters; on the loop's goroutine. Who asks for them must not wait for a disk.
 func (r *Registers) remember() {
 	m := r.core.Metrics()
 	r.last.Store(&m)
@@ -150,6 +139,7 @@ func (r *Registers) remember() {
 
 // save makes what the core has promised durable; on the loop's goroutine, whose messages wait for it.
 func (r *Registers) save(record []byte) error {
+	r.remember()
 	if size := r.votes.Size(); size < condenseBytes || size < 2*r.whole {
 		return r.votes.Append(quorum.Records(record)...)
 	}
@@ -204,7 +194,7 @@ func (r *Registers) packet(b []byte) {
 	}
 	cluster, sender, receiver := gossip.ClusterID(b[1:17]), gossip.NodeID(b[17:33]), gossip.NodeID(b[33:49])
 	if cluster.IsZero() || cluster != r.fabric.View().Cluster() || receiver != r.fabric.ID() || sender == receiver {
-		r.dropped.Add(1)
+		r.misdirected.Add(1)
 		return
 	}
 	m, err := quorum.Decode(b[registersHeaderBytes:])
@@ -217,6 +207,7 @@ func (r *Registers) packet(b []byte) {
 
 // notify takes one event of the core; on the loop's goroutine.
 func (r *Registers) notify(event quorum.Event) {
+	r.remember()
 	switch e := event.(type) {
 	case quorum.Result:
 		r.answer(e)
@@ -396,86 +387,4 @@ func (r *Registers) voters(group string) []gossip.NodeID {
 		return latest.Voters
 	}
 	return rootVoters(r.fabric.View())
-}
-
-// Lease is one that this node wants. Its methods are safe from any goroutine.
-type Lease struct {
-	registers *Registers
-	group     quorum.GroupID
-	until     atomic.Pointer[time.Time] // on the boot-time clock; nil: not held
-	mu        sync.Mutex
-	changed   chan struct{} // closed when it is held, or no longer
-}
-
-// Hold begins to ask for the lease of a register, and renews it until Release. A second call gives the same Lease.
-func (r *Registers) Hold(ctx context.Context, group string) (*Lease, error) {
-	id := quorum.GroupID(group)
-	r.mu.Lock()
-	l, ok := r.leases[id]
-	if !ok {
-		l = &Lease{registers: r, group: id, changed: make(chan struct{})}
-		r.leases[id] = l
-	}
-	r.mu.Unlock()
-	if ok {
-		return l, nil
-	}
-	if err := r.loop.Submit(ctx, r.fabric.ID(), quorum.Hold{Group: id, Voters: r.voters(group)}); err != nil {
-		return nil, fmt.Errorf("fabric: lease of register %q: %w", group, err)
-	}
-	return l, nil
-}
-
-func (r *Registers) lease(group quorum.GroupID, tell func(*Lease)) {
-	r.mu.Lock()
-	l := r.leases[group]
-	r.mu.Unlock()
-	if l != nil {
-		tell(l)
-	}
-}
-
-// Held reports whether this node holds the lease now. Whoever acts by it asks before and after it has acted.
-func (l *Lease) Held() bool {
-	until := l.until.Load()
-	return until != nil && l.registers.fabric.bootNow().Before(*until)
-}
-
-// Changed is closed when the lease is next won or lost. A lease may run out before that is noticed: Held knows.
-func (l *Lease) Changed() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.changed
-}
-
-// Release gives the lease back.
-func (l *Lease) Release(ctx context.Context) error {
-	r := l.registers
-	r.mu.Lock()
-	delete(r.leases, l.group)
-	r.mu.Unlock()
-	l.lost()
-	if err := r.loop.Submit(ctx, r.fabric.ID(), quorum.Release{Group: l.group}); err != nil {
-		return fmt.Errorf("fabric: release lease of register %q: %w", l.group, err)
-	}
-	return nil
-}
-
-func (l *Lease) held(until time.Time) {
-	if before := l.until.Swap(&until); before == nil {
-		l.tell()
-	}
-}
-
-func (l *Lease) lost() {
-	if before := l.until.Swap(nil); before != nil {
-		l.tell()
-	}
-}
-
-func (l *Lease) tell() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	close(l.changed)
-	l.changed = make(chan struct{})
 }

@@ -4,15 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/fabric/quorum"
+	"github.com/egalcluster/egal/fabric/transport"
+	"github.com/egalcluster/egal/internal/durable"
+	"github.com/egalcluster/egal/internal/loop"
 )
 
 // voting waits until all nodes know of so many voters of the root group.
@@ -124,6 +132,14 @@ func TestARegisterThatNobodyMadeIsAnsweredAtOnce(t *testing.T) {
 	}
 }
 
+// A log that was written is never too large to be read.
+func TestTheVotesOfAllRegistersFit(t *testing.T) {
+	const all = (MaxGroups + 1) * (quorum.MaxRecord + 16)
+	if 2*all+loop.MaxBatch*quorum.MaxRecord > maxVotesBytes {
+		t.Errorf("%d bytes may be written", 2*all)
+	}
+}
+
 func TestANodeWithoutItsVotesDoesNotStart(t *testing.T) {
 	c := newCluster(t, true)
 	c.add(1)
@@ -134,6 +150,45 @@ func TestANodeWithoutItsVotesDoesNotStart(t *testing.T) {
 	_, err := Start(t.Context(), c.config(n, c.listen(n.addr)))
 	if !errors.Is(err, quorum.ErrLost) {
 		t.Error(err)
+	}
+}
+
+// A disk that fails is called by its name, and to leave the cluster still means to leave it.
+func TestANodeWhoseVotesCannotBeSavedStops(t *testing.T) {
+	c := newCluster(t, true)
+	c.add(1)
+	c.voting(1)
+	logged := &eventLog{seen: map[string]chan struct{}{}}
+	said := logged.event("fabric_votes_failed")
+	broken, fails := errors.New("input/output error"), new(atomic.Bool)
+	n := &node{seeds: []string{c.nodes[0].addr.String()}}
+	n.disk = errorfs.Wrap(durable.Memory(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if fails.Load() && op.Kind == errorfs.OpFileSyncData {
+			return broken
+		}
+		return nil
+	}))
+	tr := c.listen(netip.AddrPort{})
+	n.addr = tr.Addr()
+	config := c.config(n, tr)
+	config.Logger = slog.New(logged)
+	var err error
+	n.Fabric, err = Start(t.Context(), config)
+	must(t, err)
+	c.nodes = append(c.nodes, n)
+	c.converged(2, c.nodes...)
+	fails.Store(true)
+	go func() { _, _ = n.Registers().create(t.Context(), "own", 0, []gossip.NodeID{n.ID()}, nil) }() // ends when the node closes
+	<-n.Failed()
+	await(t, "said", said)
+	if !errors.Is(n.Err(), broken) {
+		t.Error(n.Err())
+	}
+	must(t, n.Leave(t.Context()))
+	select {
+	case <-n.left:
+	default:
+		t.Error("it did not wait to be let go")
 	}
 }
 
@@ -169,6 +224,68 @@ func TestALeaseHasOneHolder(t *testing.T) {
 	if held := holder(); len(held) > 1 {
 		t.Fatalf("%v hold it", held)
 	}
+}
+
+// What a Hold that failed has not asked for, the next one does; a second Release leaves a later Hold alone.
+func TestALeaseIsHeldAgain(t *testing.T) {
+	c := newCluster(t, true)
+	c.add(1)
+	c.voting(1)
+	r, ctx := c.nodes[0].Registers(), t.Context()
+	must(t, r.Ensure(ctx, "singleton", 50*time.Millisecond, nil))
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	for {
+		l, err := r.Hold(ended, "singleton") // which of its channels it looks at is drawn
+		if err != nil {
+			break
+		}
+		must(t, l.Release(ended))
+	}
+	first, err := r.Hold(ctx, "singleton")
+	must(t, err)
+	awaitHolder(t, []*Lease{first})
+	must(t, first.Release(ctx))
+	second, err := r.Hold(ctx, "singleton")
+	must(t, err)
+	must(t, first.Release(ctx))
+	awaitHolder(t, []*Lease{second})
+}
+
+// Registers hear of a clock that was moved: what is due by it is done at once.
+func TestRegistersFollowAMovedClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const length = 10 * time.Second
+		var moved atomic.Int64
+		begin := time.Now()
+		disk, network := durable.Memory(), transport.NewNetwork(1)
+		open := func() *Fabric {
+			tr, err := network.Listen(netip.MustParseAddrPort(founders[0]))
+			must(t, err)
+			f, err := Start(t.Context(), Config{FS: disk, Dir: "data", Transport: tr, Now: func() time.Time { return begin.Add(time.Duration(moved.Load())) }})
+			must(t, err)
+			return f
+		}
+		f := open()
+		synctest.Wait()
+		must(t, f.Registers().Ensure(t.Context(), "singleton", length, nil))
+		must(t, f.Close())
+		f = open() // its one voter grants nothing for one lease
+		synctest.Wait()
+		l, err := f.Registers().Hold(t.Context(), "singleton")
+		must(t, err)
+		synctest.Wait()
+		if l.Held() {
+			t.Fatal("a voter that began anew has granted")
+		}
+		moved.Add(int64(length + time.Second))
+		f.Wake()
+		synctest.Wait()
+		if !l.Held() {
+			t.Error("it does not know what time it is")
+		}
+		must(t, f.Close())
+	})
 }
 
 // awaitHolder waits until one of the leases is held.

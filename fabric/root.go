@@ -27,12 +27,17 @@ const (
 	MaxGroups = 1024
 
 	// rootKey is the shared key that tells nodes where to ask. It is a hint: voters know better.
-	rootKey         = "quorum/root"
-	rootVersion     = 1
-	keepInterval    = time.Second
-	keepTimeout     = 10 * time.Second
-	groupTimeout    = time.Second // to read one register
-	maxGroupIDBytes = quorum.MaxGroupID
+	rootKey = "quorum/root"
+	// leavingKey is the key of a node's own state by which it asks not to be a voter any more.
+	leavingKey   = "quorum/leaving"
+	rootVersion  = 1
+	keepInterval = time.Second
+	keepTimeout  = 10 * time.Second
+	groupTimeout = time.Second // to read one register
+	// stopVotingTimeout is how long a node that leaves waits until it is no voter; it looks every stopVotingAgain.
+	stopVotingTimeout = 3 * time.Second
+	stopVotingAgain   = 50 * time.Millisecond
+	maxGroupIDBytes   = quorum.MaxGroupID
 )
 
 // ErrTooManyGroups says that the root group lists as many registers as it may.
@@ -156,12 +161,19 @@ func (r *Registers) Ensure(ctx context.Context, name string, lease time.Duration
 // another one, and, for registers that were made while it changed, once per interval.
 func (f *Fabric) keepRoot(ctx context.Context) {
 	tended := uint64(0) // the version of the root whose registers all have its voters
+	said := ""          // the error that is in the log
 	for due := true; ; {
 		changed, view := f.Changed(), f.View()
 		if leader, ok := view.Leader(); ok && leader == f.ID() && !view.Cluster().IsZero() {
 			var err error
-			if tended, err = f.tendRoot(ctx, view, due, tended); err != nil && ctx.Err() == nil {
-				f.logger.Warn("the root group was not tended", slog.String("event", "root_failed"), slog.Any("error", err))
+			switch tended, err = f.tendRoot(ctx, view, due, tended); {
+			case err == nil:
+				said = ""
+			case ctx.Err() == nil:
+				if err.Error() != said {
+					said = err.Error()
+					f.logger.Warn("the root group was not tended", slog.String("event", "root_failed"), slog.Any("error", err))
+				}
 				changed = nil // not before the interval is over
 			}
 		}
@@ -212,18 +224,17 @@ func (f *Fabric) tendRoot(ctx context.Context, view *gossip.View, due bool, tend
 	if err != nil {
 		return tended, err
 	}
-	err = r.move(ctx, RootGroup, target)
+	if err = r.move(ctx, RootGroup, target); err == nil && !slices.Equal(voters, target) {
+		f.logger.Info("voters of the root group", slog.String("event", "root_voters"), slog.Int("voters", len(target)))
+		err = f.SetShared(ctx, rootKey, encodeVoters(target))
+	}
 	for _, g := range listed.groups { // one that its maker has left half-made does not hold up the others
 		err = errors.Join(err, r.move(ctx, g.name, target))
 	}
 	if err != nil {
 		return tended, err
 	}
-	if slices.Equal(voters, target) {
-		return now.Version, nil
-	}
-	f.logger.Info("voters of the root group", slog.String("event", "root_voters"), slog.Int("voters", len(target)))
-	return now.Version, f.SetShared(ctx, rootKey, encodeVoters(target))
+	return now.Version, nil
 }
 
 // move makes the target the voters of a register.
@@ -238,23 +249,81 @@ func (r *Registers) move(ctx context.Context, name string, target []gossip.NodeI
 }
 
 // electorate is who should vote in the root group, given who does: nobody stops being a voter but who has left, leaves
-// or was forgotten, and new ones are full members that this node reaches.
+// or was forgotten, and new ones are full members that this node reaches. The last of all stay.
 func electorate(view *gossip.View, voters []gossip.NodeID) []gossip.NodeID {
 	var gone []gossip.NodeID
 	for _, id := range voters {
-		if m, member := view.Member(id); !member || m.Status == gossip.StatusLeaving || m.Status == gossip.StatusExiting {
+		if m, member := view.Member(id); !member || leaves(view, &m) {
 			gone = append(gone, id)
 		}
 	}
 	var members []gossip.Member
 	up := 0
 	for _, m := range view.Members() {
-		if m.Status == gossip.StatusUp && !m.Weak {
+		if m.Status == gossip.StatusUp && !m.Weak && !leaves(view, &m) {
 			up++
 			if m.Reachable || slices.Contains(voters, m.ID) {
 				members = append(members, m)
 			}
 		}
 	}
-	return quorum.ChooseVoters(RootGroup, voters, gone, members, quorum.VoterCount(up, maxRootVoters))
+	if chosen := quorum.ChooseVoters(RootGroup, voters, gone, members, quorum.VoterCount(up, maxRootVoters)); len(chosen) > 0 {
+		return chosen
+	}
+	return voters
+}
+
+// leaves reports whether a member is on its way out, or says that it soon will be.
+func leaves(view *gossip.View, m *gossip.Member) bool {
+	_, asks := view.Own(m.ID, leavingKey)
+	return asks || m.Status == gossip.StatusLeaving || m.Status == gossip.StatusExiting
+}
+
+// stopVoting waits until no register needs this node's vote: one that leaves together with others would take their
+// majority along. It is bounded, because where there is no majority nothing can be done for it.
+func (f *Fabric) stopVoting(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stopVotingTimeout)
+	defer cancel()
+	err := f.SetOwn(ctx, leavingKey, []byte{1})
+	for err == nil {
+		changed, view := f.Changed(), f.View()
+		others := slices.DeleteFunc(slices.Clone(electorate(view, nil)), func(id gossip.NodeID) bool { return id == f.ID() })
+		if len(others) == 0 { // nobody could take its place
+			return
+		}
+		var votes []string
+		if votes, err = f.registers.votesIn(ctx); err == nil && len(votes) == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(stopVotingAgain):
+		case <-f.ended:
+			return
+		case <-ctx.Done():
+			err = fmt.Errorf("still a voter of %d registers", len(votes))
+		}
+	}
+	f.logger.Warn("this node leaves while registers need its vote", slog.String("event", "left_voting"), slog.Any("error", err))
+}
+
+// votesIn are the registers in which this node votes.
+func (r *Registers) votesIn(ctx context.Context) ([]string, error) {
+	self, answer := r.fabric.ID(), make(chan []string, 1) // the answer may come after ctx has ended and nobody waits for it
+	err := r.loop.Inspect(ctx, func() {
+		var votes []string
+		for _, group := range r.core.Groups() {
+			if s := r.core.Accepted(group); s != nil && slices.Contains(s.VoterIDs(), self) {
+				votes = append(votes, string(group))
+			}
+		}
+		answer <- votes
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(<-answer, func(group string) bool { // that it votes no more it was perhaps told in vain
+		now, failed := r.Read(ctx, group)
+		return failed == nil && !slices.Contains(now.Voters, self)
+	}), nil
 }

@@ -3,7 +3,9 @@ package fabric
 import (
 	"bytes"
 	"errors"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/egalcluster/egal/fabric/gossip"
@@ -46,6 +48,24 @@ func TestARegisterThatIsMadeWhileTheVotersChange(t *testing.T) {
 	}
 }
 
+// A register that was listed and never made does not keep from the nodes who votes.
+func TestAHalfMadeRegisterHoldsNobodyUp(t *testing.T) {
+	c := newCluster(t, true)
+	c.add(1)
+	c.voting(1)
+	_, err := c.nodes[0].Registers().Change(t.Context(), RootGroup, func(b []byte) ([]byte, error) {
+		listed, err := decodeRoot(b)
+		if err != nil {
+			return nil, err
+		}
+		listed.groups = append(listed.groups, group{"half", []gossip.NodeID{c.nodes[0].ID()}})
+		return listed.encode(), nil
+	})
+	must(t, err)
+	c.add(2)
+	c.voting(3)
+}
+
 func TestTheRootListsSoManyRegisters(t *testing.T) {
 	c := newCluster(t, true)
 	c.add(1)
@@ -66,6 +86,33 @@ func TestTheRootListsSoManyRegisters(t *testing.T) {
 	if err := r.Ensure(t.Context(), "zz", 0, nil); !errors.Is(err, ErrTooManyGroups) {
 		t.Error(err)
 	}
+}
+
+// Voters that leave at the same time do not take the majority along.
+func TestRegistersOutliveThoseWhoLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, nodes, _ := members(t, 3, nil)
+		time.Sleep(keepInterval)
+		synctest.Wait()
+		must(t, nodes[1].Registers().Ensure(t.Context(), "counter", 0, []byte("7")))
+		if now, err := nodes[1].Registers().Read(t.Context(), "counter"); err != nil || len(now.Voters) != 3 {
+			t.Fatal(now, err)
+		}
+		var leaving sync.WaitGroup
+		for _, f := range nodes[1:] {
+			leaving.Go(func() {
+				if err := errors.Join(f.Leave(t.Context()), f.Close()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		leaving.Wait()
+		now, err := nodes[0].Registers().Change(t.Context(), "counter", increment)
+		if err != nil || string(now.Value) != "8" || len(now.Voters) != 1 {
+			t.Errorf("%q by %v: %v", now.Value, now.Voters, err)
+		}
+		must(t, nodes[0].Close())
+	})
 }
 
 func FuzzDecodeRoot(f *testing.F) {

@@ -300,6 +300,7 @@ func (c *Core) advance(now time.Time) {
 		if back {
 			c.writes.paid = now
 			c.rewindEntropy()
+			c.leading.rewind(now)
 		}
 	}
 	c.now, c.at = now, instantOf(now, c.born)

@@ -13,7 +13,7 @@ import (
 // interval of that order cuts it into at most k+1 parts, keeps the part it is in and goes on cutting that one, and
 // hands each other part to the part's first member, with the payload. A part handed over is off the list, and no two
 // parts overlap: with equal views and no loss every member gets the payload exactly once, n-1 in all, in
-// ceil(log_{k+1} n) rounds. See walk.go for what becomes of a part that was handed over.
+// ceil(log_{k+1} n) rounds. See parts.go for what becomes of a part that was handed over.
 
 // span is the closed interval [low, high] of the 64-bit space of places.
 type span struct{ low, high uint64 }

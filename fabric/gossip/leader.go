@@ -28,6 +28,13 @@ type leading struct {
 	refused error     // why the last decision could not be written
 }
 
+// rewind goes on after the clock was set back: nothing began later than now.
+func (l *leading) rewind(now time.Time) {
+	if l.since.After(now) {
+		l.since = now
+	}
+}
+
 // decision is a record to be written.
 type decision struct {
 	id     NodeID

@@ -253,6 +253,26 @@ func TestADroppedQuestionIsGivenUp(t *testing.T) {
 	}
 }
 
+// Who waits for a leader that is stuck is let in after WeakAfter, also when all clocks are set back meanwhile.
+func TestAWeakMemberDoesNotWaitForTheClock(t *testing.T) {
+	c := newCluster(t, 1, calm)
+	c.config.DownPolicy = DownPolicy{Kind: DownStaticQuorum, Quorum: 3} // nobody is taken for down here
+	c.form(3)
+	c.converge(time.Second)
+	c.run(time.Second)
+	c.crash(c.nodes[2])
+	c.run(2 * time.Second)
+	c.tell(c.start(4, nil), Join{Seeds: []Peer{c.nodes[0].addr}})
+	c.run(3 * time.Second)
+	for _, n := range c.running() {
+		c.world.Skew(n.addr, -time.Hour)
+	}
+	c.run(10 * time.Second)
+	if m, ok := c.nodes[0].core.View().Member(nodeID(4)); !ok || m.Status != StatusUp || !m.Weak {
+		t.Errorf("it waits: %+v", m)
+	}
+}
+
 // FuzzLifecycle reads what lifecycles put into values.
 func FuzzLifecycle(f *testing.F) {
 	f.Add((&admission{status: StatusUp, upNumber: 1, generation: 1}).encode())

@@ -224,6 +224,12 @@ func (t *memoryTransport) Start(self Identity, h Handler) {
 	t.arrivals.start(func(p parcel) { t.deliver(h, p) })
 }
 
+func (t *memoryTransport) Rise(boot uint64) {
+	t.network.mu.Lock()
+	defer t.network.mu.Unlock()
+	t.self.Boot = boot
+}
+
 func (t *memoryTransport) SendDatagram(to netip.AddrPort, _ uint64, b []byte) error {
 	if err := checkSend(to, len(b), MaxDatagram); err != nil {
 		return err

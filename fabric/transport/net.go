@@ -79,9 +79,9 @@ type netTransport struct {
 	running      sync.WaitGroup
 	sealer       atomic.Pointer[sealer]    // nil before Start, and when plain
 	heard        atomic.Pointer[ClusterID] // the last one that a peer has proven to be in
+	self         atomic.Pointer[Identity]  // set before started is closed
 
 	mu       sync.Mutex // guards what follows
-	self     Identity   // set before started is closed
 	handler  Handler
 	closed   bool
 	peers    map[netip.AddrPort]*peer
@@ -231,10 +231,8 @@ func (t *netTransport) Start(self Identity, h Handler) {
 	if t.closed || t.handler != nil {
 		return
 	}
-	t.handler, t.self = h, self
-	if t.ring != nil {
-		t.sealer.Store(newSealer(t.ring, self, t.suite))
-	}
+	t.handler = h
+	t.become(self)
 	if t.certificates != nil && t.certificates.Node() != self.Node {
 		t.logger.Error("the certificate of this node names another one: peers will not take its streams", "event", "transport_wrong_certificate",
 			"certificate", fmt.Sprintf("%x", t.certificates.Node()), "node", fmt.Sprintf("%x", self.Node))
@@ -243,6 +241,22 @@ func (t *netTransport) Start(self Identity, h Handler) {
 	t.running.Go(func() { t.readDatagrams(h) })
 	t.running.Go(func() { t.accept(h) })
 	t.running.Go(func() { t.reportRefusals(h) })
+}
+
+func (t *netTransport) Rise(boot uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if self := t.self.Load(); self != nil && self.Boot != boot {
+		t.become(Identity{self.Node, boot})
+	}
+}
+
+// become takes an identity. Its datagrams are numbered from 1 again, under keys of their own.
+func (t *netTransport) become(self Identity) {
+	t.self.Store(&self)
+	if t.ring != nil {
+		t.sealer.Store(newSealer(t.ring, self, t.suite))
+	}
 }
 
 func (t *netTransport) Close() error {
@@ -351,11 +365,11 @@ func (t *netTransport) binding() binding {
 	if heard := t.heard.Load(); heard != nil && cluster == (ClusterID{}) {
 		cluster = *heard
 	}
-	return binding{t.self.Boot, t.advertise, cluster}
+	return binding{t.self.Load().Boot, t.advertise, cluster}
 }
 
 func (t *netTransport) handshake() handshake {
-	return handshake{ring: t.ring, self: t.self, addr: t.advertise, cluster: t.in(), suite: t.suite}
+	return handshake{ring: t.ring, self: *t.self.Load(), addr: t.advertise, cluster: t.in(), suite: t.suite}
 }
 
 // meet takes note of a peer that has said, and with keys proven, who it is.

@@ -193,8 +193,13 @@ func TestDatagramsAreForOneProcessOfOneCluster(t *testing.T) {
 	tr[1].Enter(ClusterID{1})
 	taken("in one cluster", who[1].Boot)
 	taken("whoever has the address", 0)
+	tr[1].Rise(who[1].Boot + 1<<32)
+	refused("the boot before", who[1].Boot)
+	taken("the boot that it rose to", who[1].Boot+1<<32)
+	tr[0].Rise(who[0].Boot + 1<<32)
+	taken("of a sender that rose", who[1].Boot+1<<32)
 	tr[1].Enter(ClusterID{2})
-	refused("in another cluster", who[1].Boot)
+	refused("in another cluster", who[1].Boot+1<<32)
 }
 
 // A key is exchanged under traffic without a loss of streams or requests, and the old one is of no use afterwards.

@@ -131,6 +131,9 @@ type Transport interface {
 	// Enter says which cluster this node is in; zero is none, as at the start. Requests are between nodes of one
 	// cluster only, and sealed datagrams are bound to it.
 	Enter(cluster ClusterID)
+	// Rise says that this process goes on under another boot, one that no process of the node has ever had: from now on
+	// datagrams are sealed by it, and only those for it open. Streams that are open keep the one they began with.
+	Rise(boot uint64)
 	// SendDatagram sends b best effort: it may be lost, doubled or overtaken. receiver is the boot of the process it
 	// is meant for; a sealed datagram opens there only. 0 means whoever has the address to. It never blocks and copies b.
 	SendDatagram(to netip.AddrPort, receiver uint64, b []byte) error

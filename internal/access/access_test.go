@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,23 @@ func verify(t *testing.T, a *Access, user, password string, want bool) {
 	t.Helper()
 	if got, err := a.Verify(t.Context(), user, password); err != nil || got != want {
 		t.Errorf("%s with %d bytes: %v, %v", user, len(password), got, err)
+	}
+}
+
+// First passwords that are added at the same time do not take each other's place: who is told that it is done, logs in.
+func TestFirstPasswordsAtOnce(t *testing.T) {
+	a, ctx := alice(t, 1).nodes[0], t.Context()
+	must(t, a.ClearPasswords(ctx, "alice"))
+	var adding sync.WaitGroup
+	var added [4]error
+	for i := range added {
+		adding.Go(func() { added[i] = a.AddPassword(ctx, "alice", fmt.Sprint("password ", i)) })
+	}
+	adding.Wait()
+	for i, err := range added {
+		if err == nil {
+			verify(t, a.Access, "alice", fmt.Sprint("password ", i), true)
+		}
 	}
 }
 

@@ -76,7 +76,11 @@ func (a *Access) Enable(ctx context.Context, name string, enabled bool) error {
 
 // SetPassword makes a password the only one of a user.
 func (a *Access) SetPassword(ctx context.Context, name, password string) error {
-	const what = "set password"
+	return a.freshSecret(ctx, "set password", name, password, func(*User) error { return nil })
+}
+
+// freshSecret makes a password the only one of a user, under a salt of its own, if may has nothing against it.
+func (a *Access) freshSecret(ctx context.Context, what, name, password string, may func(u *User) error) error {
 	if err := checkPassword(password); err != nil {
 		return fmt.Errorf("access: %s: %w", what, err)
 	}
@@ -88,17 +92,30 @@ func (a *Access) SetPassword(ctx context.Context, name, password string) error {
 	}
 	fresh.hashes = [][hashBytes]byte{hash}
 	return a.changeUser(ctx, what, name, func(u *User) error {
-		u.secret, u.Passwords = fresh.clone(), 1
-		return nil
+		err := may(u)
+		if err == nil {
+			u.secret, u.Passwords = fresh.clone(), 1
+		}
+		return err
 	})
+}
+
+func errMeanwhile(name string) error {
+	return fmt.Errorf("passwords of user %q: changed meanwhile\nhint: try again", name)
 }
 
 // AddPassword gives a user another password beside those there are.
 func (a *Access) AddPassword(ctx context.Context, name, password string) error {
+	const what = "add password"
 	if u, ok := a.User(name); ok && u.Passwords == 0 {
-		return a.SetPassword(ctx, name, password)
+		return a.freshSecret(ctx, what, name, password, func(u *User) error {
+			if u.Passwords > 0 { // it would be lost
+				return errMeanwhile(name)
+			}
+			return nil
+		})
 	}
-	return a.withHash(ctx, "add password", name, password, func(s *secret, hash [hashBytes]byte) error {
+	return a.withHash(ctx, what, name, password, func(s *secret, hash [hashBytes]byte) error {
 		switch {
 		case slices.Contains(s.hashes, hash):
 			return fmt.Errorf("password: %w", ErrExists)
@@ -146,7 +163,7 @@ func (a *Access) withHash(ctx context.Context, what, name, password string, edit
 	}
 	return a.changeUser(ctx, what, name, func(u *User) error {
 		if u.secret.salt != known.secret.salt {
-			return fmt.Errorf("passwords of user %q: changed meanwhile\nhint: try again", name)
+			return errMeanwhile(name)
 		}
 		err := edit(&u.secret, hash)
 		u.Passwords = len(u.secret.hashes)

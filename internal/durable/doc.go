@@ -10,7 +10,8 @@
 // Directories are made with [MakeDir], which syncs every parent it added an entry to.
 //
 // A [Log] is appended to: [Log.Append] returns after its records survive a power cut, and one that fails is the last. What
-// a power cut tears at its end is dropped when it is opened; damage before the end is told apart from that, and refused.
+// a power cut tears at its end is dropped when it is opened; damage is told apart from that, and refused, but for a last
+// append whose seal had no time to get to the disk (some seconds, unless the log was closed).
 //
 // [Lock] gives a directory to one holder: one process, and inside of it one caller.
 //
