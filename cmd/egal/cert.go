@@ -157,7 +157,7 @@ func certRotateCommand(w *world) *cobra.Command {
 		Use:   "rotate",
 		Short: "Replace the cluster key on all nodes, or the certificate of one",
 		Long: "Replace the cluster key on all nodes while they go on, as a job: every member installs the new key, then all use it, then\n" +
-			"all remove the old one. A member that cannot be reached is waited for; one that never comes back has to be forgotten.\n" +
+			"all remove the old one. A member that cannot be reached is waited for: start it, or forget it if it never comes back.\n" +
 			"Progress is on stderr; interrupting it leaves the job alone, with exit code 130.\n\n" +
 			"With --node NAME a certificate of create-node is made anew in its place, with a new key and for the same node and hosts.\n" +
 			"The node takes it within ten seconds, or at SIGHUP.",
