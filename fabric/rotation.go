@@ -204,31 +204,33 @@ func (r *rotation) gather(ctx context.Context, s step) error {
 // ask gives the order to members, unless they have just been asked. Who has not got the key yet, since it has come
 // back or joined after all others had it, gets it first.
 func (r *rotation) ask(ctx context.Context, s step, id uint8, members []gossip.Member) {
-	var mu sync.Mutex // guards r.told
 	var asking sync.WaitGroup
 	room := make(chan struct{}, maxOrders)
+	results := make([]told, len(members))
 	view := r.fabric.View()
-	for _, m := range members {
+	for i, m := range members {
 		o := order{step: s, run: run{r.Job, r.Epoch}, id: id, hash: r.Target}
 		if m.ID != view.Self() && !stepInstall.shown(keysOf(view, m.ID), r.Target) {
 			o.step = stepInstall
 		}
-		if last, ok := r.told[m.ID]; ok && last.step == o.step && r.fabric.config.Now().Sub(last.at) < orderAgain {
+		results[i] = r.told[m.ID]
+		if results[i].step == o.step && r.fabric.config.Now().Sub(results[i].at) < orderAgain {
 			continue
 		}
 		room <- struct{}{}
 		asking.Go(func() { // ends with the order, which has a timeout; waited for below
-			defer func() { <-room }()
 			problem := ""
 			if err := r.order(ctx, m, o); err != nil {
 				problem = reasonOf(err)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			r.told[m.ID] = told{r.fabric.config.Now(), o.step, problem}
+			results[i] = told{r.fabric.config.Now(), o.step, problem}
+			<-room
 		})
 	}
 	asking.Wait()
+	for i, m := range members {
+		r.told[m.ID] = results[i]
+	}
 }
 
 // order gives one order.

@@ -45,8 +45,13 @@ func TestSecretsAreMadeAndNeverOverwritten(t *testing.T) {
 		}
 	}
 	for _, wrong := range [][]string{
-		{"create-ca", "one"}, {"create-node"}, {"create-node", "three"}, {"create-node", "three", "--id", id, "--data", data},
-		{"create-node", "three", "--id", "12"}, {"create-client", "a/b"}, {"renew"},
+		{"create-ca", "one"},
+		{"create-node"},
+		{"create-node", "three"},
+		{"create-node", "three", "--id", id, "--data", data},
+		{"create-node", "three", "--id", "12"},
+		{"create-client", "a/b"},
+		{"renew"},
 	} {
 		cert(exitUsage, wrong...)
 	}

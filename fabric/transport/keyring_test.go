@@ -173,7 +173,7 @@ func TestAStreamIsTriedUnderEveryKey(t *testing.T) {
 	for number := range 4 {
 		tried = append(tried, ring.current.Load().attempt(number).id)
 	}
-	if fmt.Sprint(tried) != "[1 2 0 1]" {
+	if string(tried) != "\x01\x02\x00\x01" {
 		t.Error(tried)
 	}
 }
