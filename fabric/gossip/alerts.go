@@ -15,6 +15,8 @@ const (
 	// probe it. The oldest make room.
 	maxTestimonies = 2 * maxWatched
 	maxProbers     = 2 * maxWatched
+	// refusedRepeats is how often news of a refusal is repeated at once, in case it got lost.
+	refusedRepeats = 3
 	// freshRounds is for how many rounds an alert holds: it is repeated in every one, and dies with who gave it.
 	freshRounds = 3
 )
@@ -38,7 +40,8 @@ type hearing struct {
 	probers     []prober    // at most maxProbers, in the order in which they came
 	sent        []alert     // what we have said last
 	sentAt      time.Time   // when that was
-	speakAt     time.Time   // when to say what has changed; zero: nothing has
+	speakAt     time.Time   // when to say what has changed, or to repeat it; zero: not before the round ends
+	repeats     int         // of what cannot wait that long
 }
 
 // probedBy takes note of who monitors us.
@@ -96,8 +99,8 @@ func (c *Core) finding(p *peer) evidence {
 	}
 }
 
-// speak tells our neighbours what we find: when it has changed, and at the end of every round.
-func (c *Core) speak(round bool) {
+// speak tells our neighbours what we find: when it has changed, and again at the end of every round.
+func (c *Core) speak(again bool) {
 	var list []alert
 	for _, p := range c.peers {
 		if found := c.finding(p); found != evidenceNone {
@@ -111,14 +114,20 @@ func (c *Core) speak(round bool) {
 		return 1
 	})
 	h := &c.monitors.hearing
-	if len(list) == 0 && len(h.sent) == 0 || !round && slices.Equal(list, h.sent) {
+	if len(list) == 0 && len(h.sent) == 0 || !again && slices.Equal(list, h.sent) {
 		return
 	}
-	if wait := h.sentAt.Add(c.cfg.RefusedInterval); !round && wait.After(c.now) { // there may be more to say by then
+	if wait := h.sentAt.Add(c.cfg.RefusedInterval); !again && wait.After(c.now) { // there may be more to say by then
 		h.speakAt, c.monitors.waiting = wait, true
 		return
 	}
+	if refused := func(a alert) bool { return a.found == evidenceRefused }; slices.ContainsFunc(list, refused) && !slices.Equal(list, h.sent) {
+		h.repeats = refusedRepeats
+	}
 	h.sent, h.sentAt, h.speakAt = list, c.now, time.Time{}
+	if h.repeats > 0 {
+		h.speakAt, c.monitors.waiting = c.now.Add(c.cfg.RefusedInterval), true
+	}
 	for _, id := range c.neighbours() {
 		if m, ok := c.view.Member(id); ok {
 			c.metrics.AlertsSent++
@@ -315,8 +324,10 @@ func (c *Core) decide() {
 	if c.monitors.waiting && !at.After(c.now) {
 		c.expireRelays()
 		if speakAt := c.monitors.hearing.speakAt; !speakAt.IsZero() && !speakAt.After(c.now) {
-			c.monitors.hearing.speakAt = time.Time{}
-			c.speak(false)
+			h := &c.monitors.hearing
+			again := h.repeats > 0
+			h.speakAt, h.repeats = time.Time{}, max(h.repeats-1, 0)
+			c.speak(again)
 		}
 		c.deliberate()
 	}

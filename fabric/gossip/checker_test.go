@@ -24,6 +24,7 @@ func newChecker(c *cluster) *checker {
 
 // sent notes what owners say of themselves.
 func (k *checker) sent(p Packet) {
+	k.lives.sent(p)
 	var own []delta
 	for _, b := range p.bodies {
 		switch b := b.(type) {

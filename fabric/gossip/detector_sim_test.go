@@ -30,6 +30,8 @@ type detectorCheck struct {
 	woken   map[NodeID]time.Time // when they woke from a pause
 	side    map[NodeID]int       // where they were in a partition that is healing: a side keeps its own
 	bend    func(*rules)         // a planted bug
+	// outOfSight is since when a node does not see another one of its side.
+	outOfSight map[[2]NodeID]time.Time
 }
 
 func newDetectorCheck(t complainer, seed uint64, link sim.Link) *detectorCheck {
@@ -37,6 +39,7 @@ func newDetectorCheck(t complainer, seed uint64, link sim.Link) *detectorCheck {
 	d.config = Config{}
 	d.checker.off = true // TestSim checks the state
 	d.calm()
+	d.outOfSight = map[[2]NodeID]time.Time{}
 	d.events = d.look
 	d.woken = map[NodeID]time.Time{}
 	d.world.OnSend(func(now time.Time, from, _ Peer, m Message) {
@@ -67,17 +70,32 @@ func (d *detectorCheck) look(n *simNode, e Event) {
 	if !ok {
 		return
 	}
-	for _, m := range changed.View.Members() {
-		if mine, ok := d.side[changed.View.self]; ok && mine == d.side[m.ID] && !m.Reachable {
-			d.t.Fatalf("seed %d: %v: 20: healing, n%d loses %s of its own side", d.seed, d.world.Now().Sub(simStart), n.number, m.Name)
-		}
-	}
+	d.keepsItsSide(n, changed.View)
 	if d.blind[changed.View.self] {
 		return
 	}
 	for _, m := range changed.View.Members() {
 		if !m.Reachable && !d.excused[m.ID] {
 			d.t.Fatalf("seed %d: %v: n%d shows %s as unreachable (isolated: %v)", d.seed, d.world.Now().Sub(simStart), n.number, m.Name, changed.View.Isolated())
+		}
+	}
+}
+
+// keepsItsSide: when a partition heals, no side loses sight of its own, but for the moment that a verdict of the other
+// side takes to be answered, when much is lost and the answer comes late.
+func (d *detectorCheck) keepsItsSide(n *simNode, v *View) {
+	now := d.world.Now()
+	for _, m := range v.Members() {
+		mine, ok := d.side[v.self]
+		pair := [2]NodeID{v.self, m.ID}
+		since, lost := d.outOfSight[pair]
+		switch gone := ok && mine == d.side[m.ID] && !m.Reachable; {
+		case gone && !lost:
+			d.outOfSight[pair] = now
+		case lost && now.Sub(since) > time.Second:
+			d.t.Fatalf("seed %d: %v: 20: healing, n%d loses %s of its own side for %v", d.seed, now.Sub(simStart), n.number, m.Name, now.Sub(since))
+		case lost && !gone:
+			delete(d.outOfSight, pair)
 		}
 	}
 }
@@ -246,6 +264,7 @@ func (d *detectorCheck) episode(choose *rand.Rand, loss float64, played *detecto
 		played.Refused++
 		d.excused[id] = true
 		d.crash(n)
+		d.run(15 * time.Millisecond) // its last answers arrive; its host refuses those that ask again
 		for _, other := range d.running() {
 			other.core.Receive(d.world.Now(), n.addr, PeerRefused{})
 			d.tell(other, PeerRefused{})

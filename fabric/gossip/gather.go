@@ -29,7 +29,9 @@ func (c *Core) giveUp(w *walk) {
 	}
 	c.gathers--
 	if w.inquiry != nil {
-		w.inquiry.asked, w.inquiry.at = time.Time{}, c.now
+		if w.id == w.inquiry.walk {
+			w.inquiry.asked, w.inquiry.at = time.Time{}, c.now
+		}
 		return
 	}
 	c.report(Gathered{Request: w.request})

@@ -36,6 +36,7 @@ type inquiry struct {
 	at      time.Time // when to look again; zero: when something changes
 	ask     bool      // the question goes out with the next Ready
 	asked   time.Time // when the question under way went out; zero: none is
+	walk    RumorID   // which one that is: an earlier one may be answered after it
 	backoff time.Duration
 	want    proof
 	proven  proof
@@ -96,7 +97,7 @@ func (c *Core) inquire() {
 		}
 		c.gathers++
 		w := c.begin(rumor{id: c.nextRumor(), slot: c.slot(), about: about})
-		w.inquiry = q
+		w.inquiry, q.walk = q, w.id
 		c.cover(w, wholeSpan)
 		c.step(w)
 	}
@@ -106,6 +107,9 @@ func (c *Core) inquire() {
 // inquired takes the answer to one of this node's own questions.
 func (c *Core) inquired(w *walk, total result) {
 	q := w.inquiry
+	if w.id != q.walk {
+		return
+	}
 	q.asked, q.missing = time.Time{}, nil
 	required, _ := c.required()
 	said := saidYes(w.roster, total)

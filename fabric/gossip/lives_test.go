@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -11,8 +12,33 @@ type lives struct {
 	seen    map[process]map[NodeID]life   // by replica and member: what the replica showed last
 	removed map[process]map[NodeID]uint64 // by replica and member: the latest generation that it knew to be removed
 	held    map[NodeID]map[uint64]bool    // by member: the View.Agreed that it has ever had
+	asked   map[RumorID]uint64            // what questions are about
 	decided map[decided]int               // the rank of what leaders decided
 	views   map[process]*View             // the latest of each replica
+}
+
+// sent notes what questions are about, and that a node which answers them by yes has had that in its view: views that
+// change again before they are published are not seen otherwise.
+func (l *lives) sent(p Packet) {
+	for _, b := range p.bodies {
+		switch b := b.(type) {
+		case rumor:
+			if b.about != nil && b.about.owner.IsZero() {
+				l.asked[b.id] = b.about.view
+			}
+		case answer:
+			if view, ok := l.asked[b.id]; ok && b.done && b.result.count > 0 && !slices.Contains(b.result.missing, p.Sender) {
+				l.hold(p.Sender, view)
+			}
+		}
+	}
+}
+
+func (l *lives) hold(id NodeID, agreed uint64) {
+	if l.held[id] == nil {
+		l.held[id] = map[uint64]bool{}
+	}
+	l.held[id][agreed] = true
 }
 
 // life is what a view shows of a member.
@@ -31,7 +57,7 @@ type decided struct {
 func newLives(c *cluster) *lives {
 	return &lives{
 		cluster: c, seen: map[process]map[NodeID]life{}, removed: map[process]map[NodeID]uint64{},
-		held: map[NodeID]map[uint64]bool{}, decided: map[decided]int{}, views: map[process]*View{},
+		held: map[NodeID]map[uint64]bool{}, asked: map[RumorID]uint64{}, decided: map[decided]int{}, views: map[process]*View{},
 	}
 }
 
@@ -49,10 +75,7 @@ func (l *lives) see(n *simNode, v *View) {
 	if l.seen[at] == nil {
 		l.seen[at], l.removed[at] = map[NodeID]life{}, map[NodeID]uint64{}
 	}
-	if l.held[v.self] == nil {
-		l.held[v.self] = map[uint64]bool{}
-	}
-	l.held[v.self][v.agreed] = true
+	l.hold(v.self, v.agreed)
 	for o := range v.owners.all() {
 		if record := recordIn(v, o.id); o.about != nil && statusOf(o, record) == StatusRemoved {
 			l.removed[at][o.id] = max(l.removed[at][o.id], o.generation)

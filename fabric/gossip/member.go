@@ -47,7 +47,8 @@ type Member struct {
 	// Boot names the member's present process; Generation grows with each of its processes.
 	Boot       BootID
 	Generation uint64
-	// UpNumber is the order of admission: the oldest member has the smallest. Zero until admitted.
+	// UpNumber is the order of admission: the oldest member has the smallest. Zero until admitted. A leader that was gone
+	// before its decision was heard of, and the one that follows it, may give the same: then the smaller id is the older.
 	UpNumber uint64
 	Status   Status
 	// Weak members were admitted while the leader could not prove that all agree: they have no UpNumber, and never
