@@ -9,12 +9,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/egalcluster/egal/fabric/gossip"
 	"github.com/egalcluster/egal/fabric/transport"
 	"github.com/egalcluster/egal/internal/durable"
+	"github.com/egalcluster/egal/internal/wire"
 )
 
 // keyFile writes a key file with one key of id 0.
@@ -333,6 +335,23 @@ func TestWithoutKeysThereIsNothingToRotate(t *testing.T) {
 	c.add(1)
 	if err := c.nodes[0].RotateKey(t.Context(), Rotation{}); !errors.Is(err, ErrNoKeys) || c.nodes[0].Keys() != nil {
 		t.Error(err)
+	}
+}
+
+func TestAMemberShowsNoMoreKeysThanAKeyringHolds(t *testing.T) {
+	keys := make([]transport.KeyInfo, transport.MaxKeys+1)
+	for i := range keys {
+		keys[i] = transport.KeyInfo{ID: uint8(i), Hash: transport.Key{byte(i)}.Hash(), InUse: i == 0}
+	}
+	if got, err := decodeKeys(encodeKeys(keys[:transport.MaxKeys])); err != nil || !slices.Equal(got, keys[:transport.MaxKeys]) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := decodeKeys(encodeKeys(keys)); !errors.Is(err, wire.ErrTooLong) {
+		t.Error(err)
+	}
+	forged := order{step: stepInstall, hash: transport.Key{1}.Hash(), key: transport.Key{2}}
+	if _, err := decodeOrder(forged.encode()); !errors.Is(err, wire.ErrMalformed) {
+		t.Errorf("a key under another's hash: %v", err)
 	}
 }
 
