@@ -69,10 +69,11 @@ type Config struct {
 	// FabricListen is host:port for other nodes, UDP and TCP; empty: DefaultFabricListen. Port 0 takes a free one.
 	FabricListen string
 	// ClusterKeyFile holds the cluster's keys, as transport.ParseKeyring reads them: what nodes say to each other is sealed
-	// by them, and who lacks them gets no answer. Empty: plain text, on loopback only unless AllowPlain.
+	// by them, and who lacks them gets no answer. RotateKey rewrites it. Empty: plain text, on loopback only unless
+	// AllowPlain.
 	ClusterKeyFile string
 	// Certificates make streams between nodes mutual TLS, beside the key, which they need. They are read again within ten
-	// seconds of a change. Zero: none.
+	// seconds of a change, or by ReloadSecrets. Zero: none.
 	Certificates transport.CertificateFiles
 	// AllowPlain lets nodes talk in plain text beyond loopback when there is no ClusterKeyFile.
 	AllowPlain bool

@@ -25,13 +25,14 @@ const goodbyeTimeout = time.Second
 
 // Node is a running node.
 type Node struct {
-	config Config
-	fabric *fabric.Fabric
-	access *access.Access
-	jobs   *jobs.Service
-	slots  []*slots.Service
-	ended  chan struct{} // closed by Close
-	close  func() error  // once
+	config  Config
+	secrets secrets
+	fabric  *fabric.Fabric
+	access  *access.Access
+	jobs    *jobs.Service
+	slots   []*slots.Service
+	ended   chan struct{} // closed by Close
+	close   func() error  // once
 
 	history  history
 	watching sync.WaitGroup // until the fabric closes
@@ -56,7 +57,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("egal: start: %w", err)
 	}
-	n := &Node{config: cfg, fabric: members, ended: make(chan struct{})}
+	n := &Node{config: cfg, secrets: secrets, fabric: members, ended: make(chan struct{})}
 	if secrets.certificates != nil {
 		n.running.Go(func() { secrets.watch(n.ended, cfg.Logger) }) // ends by Close
 	}
@@ -65,6 +66,11 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	n.jobs = jobs.Open(jobs.Config{Fabric: members, Now: cfg.Now, Logger: cfg.Logger})       //nolint:contextcheck // likewise
 	n.publishVersion(ctx)
 	n.watching.Go(n.watch) // ends by Close
+	if secrets.keys != nil {
+		if err := n.jobs.Register(jobs.Kind{Name: kindRotateKey, Unit: "steps", Run: n.rotateKey}); err != nil {
+			return nil, fmt.Errorf("egal: start: %w", errors.Join(err, n.abandon(ctx)))
+		}
+	}
 	if cfg.runs(StructureSlots) {
 		service, err := startSlots(ctx, cfg, members)
 		if err != nil {
@@ -141,7 +147,7 @@ func startFabric(ctx context.Context, cfg Config, using secrets) (*fabric.Fabric
 		disk = cfg.Disk.fs
 	}
 	return fabric.Start(ctx, fabric.Config{
-		FS: disk, Dir: cfg.Data, Transport: way,
+		FS: disk, Dir: cfg.Data, Transport: way, Keys: using.keys,
 		Seeds: cfg.Seeds, Resolve: cfg.Resolve, Found: cfg.FirstSeed, InitialMembers: cfg.InitialMembers,
 		Name: cfg.Name, Location: cfg.Location, Roles: cfg.Roles,
 		Gossip: gossip.Config{

@@ -20,6 +20,14 @@ type nodes struct {
 // startCluster starts processes of `egal start` and waits until each says that all slots are served.
 func startCluster(t *testing.T, count int) *nodes {
 	t.Helper()
+	c := planCluster(t, count)
+	c.start(t)
+	return c
+}
+
+// planCluster is startCluster without the start, so that directories can be prepared.
+func planCluster(t *testing.T, count int) *nodes {
+	t.Helper()
 	c := &nodes{}
 	ports := freePorts(t, 3*count)
 	for i := range count {
@@ -33,10 +41,17 @@ func startCluster(t *testing.T, count int) *nodes {
 			"start", "--data", c.data[i], "--name", fmt.Sprintf("node-%d", i+1), "--join", strings.Join(c.fabric, ","),
 			"--initial-members", fmt.Sprint(count), "--fabric-listen", c.fabric[i], "--slots-listen", c.resp[i], "--web-listen", c.web[i],
 		})
-		c.process = append(c.process, start(t, nil, c.args[i]...))
+	}
+	return c
+}
+
+// start starts the nodes, and waits until they serve.
+func (c *nodes) start(t *testing.T) {
+	t.Helper()
+	for _, args := range c.args {
+		c.process = append(c.process, start(t, nil, args...))
 	}
 	c.serving(t)
-	return c
 }
 
 // serving waits until every node knows a reachable owner of every slot.

@@ -28,6 +28,8 @@ type Config struct {
 	Dir string
 	// Transport reaches the other nodes. Start takes it over: it is closed by Close, and when Start fails.
 	Transport transport.Transport
+	// Keys are the cluster keys of Transport, which RotateKey replaces; nil: there are none.
+	Keys *transport.Keyring
 	// Seeds are host:port of nodes to join by, this node itself among them or not, the same list for all nodes; or
 	// dns://host:port for all the nodes that a name stands for. Names are resolved again and again in the background.
 	// The node that the first seed stands for founds the cluster when no other seed is in one.

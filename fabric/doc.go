@@ -27,6 +27,11 @@
 // [Fabric.Registers] are values that a majority of voters decides (fabric/quorum). [Registers.Follow] keeps the newest
 // content of one at hand; docs/decisions/0036 says how.
 //
+// # Cluster keys
+//
+// [Fabric.RotateKey] replaces the cluster key on all members, step by step, each when all have done the one before;
+// docs/decisions/0040 says how.
+//
 // # Concurrency
 //
 // All methods are safe from any goroutine. [Fabric.View] costs one atomic load. A view is immutable; [Fabric.Changed]
@@ -39,7 +44,7 @@
 // fabric_outvoted, fabric_leader_refused, fabric_policy_ignored, fabric_superseded, fabric_forgotten, fabric_incompatible,
 // fabric_snapshot_failed, seed_unresolved, member_up, member_restarted, member_unreachable, member_reachable, member_down,
 // member_leaving, member_left, fabric_isolated, fabric_connected, root_voters, root_failed, register_unreachable,
-// register_reachable.
+// register_reachable, cluster_key_install, cluster_key_use, cluster_key_remove, keys_not_published.
 //
 // # Limits
 //

@@ -26,6 +26,7 @@ type Fabric struct {
 	core      *gossip.Core // owned by the loop's goroutine
 	loop      *loop.Loop[gossip.Peer, gossip.Message, gossip.Event]
 	registers *Registers
+	keyed     *keyed           // nil: there are no cluster keys
 	bootNow   func() time.Time // counts the time in which the machine is suspended
 	logger    *slog.Logger
 
@@ -151,6 +152,10 @@ func (f *Fabric) begin() error {
 		Now: f.config.Now, Send: f.send, Notify: f.notify,
 	})
 	f.registers.start()
+	if f.config.Keys != nil {
+		f.keyed = &keyed{fabric: f, ring: f.config.Keys}
+		f.transport.Handle(orderKind(), f.keyed.handle)
+	}
 	f.transport.Start(transport.Identity{Node: gossiping.ID, Boot: uint64(gossiping.Boot)}, handler{f})
 	background, stop := context.WithCancel(context.Background())
 	f.stop = stop
@@ -159,6 +164,9 @@ func (f *Fabric) begin() error {
 	f.running.Go(func() { f.observe(background, initial) })
 	f.running.Go(func() { f.persist(background) })
 	f.running.Go(func() { f.keepRoot(background) })
+	if f.keyed != nil {
+		f.running.Go(func() { f.keepKeys(background) })
+	}
 	return nil
 }
 

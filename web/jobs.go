@@ -96,13 +96,20 @@ func (a api) job(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a api) askJob(request jobRequest, w http.ResponseWriter, r *http.Request) {
+	if takesNothing(w, r) {
+		a.withJob(w, r, func(ctx context.Context, id uint64) (jobs.Job, error) { return request.ask(a.n.Jobs(), ctx, id) })
+	}
+}
+
+// takesNothing reads a body without fields; false: it has answered that there are some.
+func takesNothing(w http.ResponseWriter, r *http.Request) bool {
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&struct{}{}); err != nil {
 		answerFault(w, statusOfRead(err), "the body: "+err.Error(), "want {}")
-		return
+		return false
 	}
-	a.withJob(w, r, func(ctx context.Context, id uint64) (jobs.Job, error) { return request.ask(a.n.Jobs(), ctx, id) })
+	return true
 }
 
 // withJob answers with what ask gives for the job of the path.

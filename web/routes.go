@@ -36,7 +36,7 @@ func Routes() []Route {
 		{Method: "PATCH", Path: "/api/v1/settings", Doc: "Changes settings, all or none: they are written to the node's file, and taken at once where `effect` says so.", Body: `{"log_level": "debug", "fabric.fanout": 5}`, Answer: "settings-changed", handle: api.change},
 		{Method: "GET", Path: "/api/v1/version", Doc: "What was built, and from what.", Answer: "version", handle: api.version},
 	}
-	return slices.Concat(routes, operationRoutes(), jobRoutes())
+	return slices.Concat(routes, operationRoutes(), jobRoutes(), keyRoutes())
 }
 
 // Options changes how a handler protects itself. The zero value is for loopback.

@@ -23,10 +23,28 @@ var update = flag.Bool("update", false, "write golden files and the reference pa
 
 const patience = 30 * time.Second
 
+// keyFile writes a cluster key.
+func keyFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cluster.key")
+	if err := os.WriteFile(path, []byte("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // node starts a ready node.
 func node(t *testing.T) *egal.Node {
 	t.Helper()
-	n, err := egal.Start(t.Context(), egal.Config{Name: "node-1", FabricListen: "127.0.0.1:0", SlotsListen: "127.0.0.1:0", Roles: []string{"teacher"}})
+	return nodeWith(t, "")
+}
+
+// nodeWith starts a ready node with a cluster key; empty: none.
+func nodeWith(t *testing.T, key string) *egal.Node {
+	t.Helper()
+	n, err := egal.Start(t.Context(), egal.Config{
+		Name: "node-1", FabricListen: "127.0.0.1:0", SlotsListen: "127.0.0.1:0", Roles: []string{"teacher"}, ClusterKeyFile: key,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +124,7 @@ func golden(t *testing.T, path, got string) {
 }
 
 func TestEveryRouteAnswersAsItsGoldenFile(t *testing.T) {
-	n := node(t)
+	n := nodeWith(t, keyFile(t))
 	stubborn(t, n)
 	h := Handler(n, Options{Settings: running(t), Stop: func() { t.Error("a dry run ends the process") }})
 	if answer := ask(t, h, "PUT", "/api/v1/kv/X", `{"value": "1"}`); answer.Code != http.StatusOK {

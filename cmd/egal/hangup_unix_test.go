@@ -27,3 +27,26 @@ func TestAHangupReloadsTheConfiguration(t *testing.T) {
 	hangup("slots: {max_clients: many}\n")
 	b.err.expect(t, `"event":"config_refused"`)
 }
+
+func TestAHangupReloadsTheClusterKey(t *testing.T) {
+	data, key := t.TempDir(), keyFile(t, "A")
+	b := startNode(t, data, "--cluster-key-file", key)
+	serving(t, b)
+	hangup := func(content []byte) {
+		t.Helper()
+		if err := os.WriteFile(key, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other, err := os.ReadFile(keyFile(t, "B"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangup(append([]byte("7:"), other[len("# for a test\n"):]...))
+	b.err.expect(t, `"event":"cluster_key_reloaded","key":7,`)
+	hangup([]byte("nothing\n"))
+	b.err.expect(t, `"event":"secrets_refused"`)
+}

@@ -51,20 +51,25 @@ func jobWatchCommand(w *world) *cobra.Command {
 			return err
 		}
 		defer c.close()
-		status, err := w.watchJob(cmd.Context(), c, id)
-		if err != nil {
-			return err
-		}
-		done, err := o.document(status, jobNames([]web.Job{status.Job}))
-		if err != nil {
-			return err
-		}
-		if !done {
-			fmt.Fprint(w.out, o.jobs([]web.Job{status.Job}, paint, time.Now()))
-		}
-		return outcomeOf(status.Job)
+		return o.watched(cmd.Context(), c, id, paint)
 	}
 	return cmd
+}
+
+// watched watches a job, and prints it when it is finished.
+func (o *output) watched(ctx context.Context, c *client, id uint64, paint painter) error {
+	status, err := o.w.watchJob(ctx, c, id)
+	if err != nil {
+		return err
+	}
+	done, err := o.document(status, jobNames([]web.Job{status.Job}))
+	if err != nil {
+		return err
+	}
+	if !done {
+		fmt.Fprint(o.w.out, o.jobs([]web.Job{status.Job}, paint, time.Now()))
+	}
+	return outcomeOf(status.Job)
 }
 
 // outcomeOf is the fault of a job that is not done.

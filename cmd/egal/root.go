@@ -44,7 +44,7 @@ func newRoot(w *world) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpTemplate(root.HelpTemplate() + "\n" + exitCodesHelp + "\n\nMore: docs/reference/cli.md\n")
 	root.PersistentFlags().String("color", "auto", "colours: auto, always or never; NO_COLOR turns auto off")
-	root.AddCommand(demoCommand(w), startCommand(w), statusCommand(w), nodeCommand(w), jobCommand(w), gossipCommand(w), configCommand(w), versionCommand(w))
+	root.AddCommand(demoCommand(w), startCommand(w), statusCommand(w), nodeCommand(w), jobCommand(w), gossipCommand(w), configCommand(w), certCommand(w), versionCommand(w))
 	complete(root, "color", "auto", "always", "never")
 	return root
 }

@@ -75,7 +75,7 @@ func (w *world) start(ctx context.Context, from sources) error {
 	return errors.Join(node.Err(), server.Close(), node.Close())
 }
 
-// attend tells when the node serves, and reloads the configuration at SIGHUP, until the node has to stop.
+// attend tells when the node serves, and reloads the configuration, the cluster key and the certificates at SIGHUP, until the node has to stop.
 func (w *world) attend(ctx context.Context, logger *slog.Logger, node *egal.Node, running *settings.Running) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -97,6 +97,9 @@ func (w *world) attend(ctx context.Context, logger *slog.Logger, node *egal.Node
 			return
 		case <-hangup:
 			reload(logger, running)
+			if err := node.ReloadSecrets(); err != nil {
+				logger.Error("secrets are left as they are", "event", "secrets_refused", "error", err)
+			}
 		}
 	}
 }

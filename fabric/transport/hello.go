@@ -146,20 +146,25 @@ type handshake struct {
 	addr    netip.AddrPort
 	cluster ClusterID
 	suite   suite
+	attempt int // of dialling: see keys.attempt
 }
 
 // secrets are what a sealed stream goes on with; the zero secrets are those of a plain one.
 type secrets struct {
 	ring       *Keyring
 	key        *clusterKey // nil: plain
+	use        *clusterKey // that was in use when the stream was opened
 	send, open cipher.AEAD
 }
+
+// outdated reports whether another key is in use than when the stream was opened.
+func (s *secrets) outdated() bool { return s.key != nil && s.ring.current.Load().use != s.use }
 
 func (h handshake) hello() (*hello, *clusterKey) {
 	own := &hello{who: h.self, addr: h.addr, cluster: h.cluster, sealed: h.ring != nil, suite: h.suite}
 	var key *clusterKey
 	if own.sealed {
-		key = h.ring.current.Load().use
+		key = h.ring.current.Load().attempt(h.attempt)
 		own.key = key.id
 		_, _ = rand.Read(own.random[:]) // never fails: crypto/rand.Read
 	}
@@ -170,10 +175,12 @@ func (h handshake) hello() (*hello, *clusterKey) {
 // dial says the first hello and, when sealed, waits for the answer. When plain, hello is still to be written, and the
 // answer to be read, by the caller.
 func (h handshake) dial(conn io.ReadWriter) (plain []byte, peer hello, s secrets, err error) {
-	own, key := h.hello()
-	if !own.sealed {
+	if h.ring == nil {
+		own, _ := h.hello()
 		return own.body, hello{}, secrets{}, nil
 	}
+	use := h.ring.current.Load().use
+	own, key := h.hello()
 	if _, err = conn.Write(append(append([]byte(nil), own.body...), own.tag(key, keyHello, nil)...)); err != nil {
 		return nil, peer, s, err
 	}
@@ -189,7 +196,7 @@ func (h handshake) dial(conn io.ReadWriter) (plain []byte, peer hello, s secrets
 		return nil, peer, s, errForged
 	}
 	send, open := streamKeys(key, own, &peer)
-	return nil, peer, secrets{h.ring, key, send, open}, nil
+	return nil, peer, secrets{h.ring, key, use, send, open}, nil
 }
 
 // answer checks the first hello, which is read already, and gives the second one.
@@ -204,7 +211,8 @@ func (h handshake) answer(peer *hello, tag []byte) (reply []byte, s secrets, err
 	if h.ring == nil {
 		return own.body, s, nil
 	}
-	key := h.ring.current.Load().find(peer.key)
+	now := h.ring.current.Load()
+	key := now.find(peer.key)
 	if key == nil {
 		return nil, s, fmt.Errorf("%w: id %d", errUnknownKey, peer.key)
 	}
@@ -214,7 +222,7 @@ func (h handshake) answer(peer *hello, tag []byte) (reply []byte, s secrets, err
 	own.key, own.suite = peer.key, peer.suite
 	own.body = own.encode()
 	open, send := streamKeys(key, peer, own)
-	return append(append([]byte(nil), own.body...), own.tag(key, keyAnswer, peer.body)...), secrets{h.ring, key, send, open}, nil
+	return append(append([]byte(nil), own.body...), own.tag(key, keyAnswer, peer.body)...), secrets{h.ring, key, now.use, send, open}, nil
 }
 
 // streamKeys derives the keys of both directions.

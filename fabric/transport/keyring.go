@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,17 +58,20 @@ type KeyInfo struct {
 }
 
 // Keyring is a node's set of up to MaxKeys cluster keys, one of which seals. A key is replaced in three steps, each when
-// the one before is done on every node: Install the new one, Use it, Remove the old one. Its methods are safe from any
-// goroutine, and transports follow a change with their next packet.
+// the one before is done on every node: Install the new one, Use it, Remove the old one. A keyring that was loaded from a
+// file writes every change there before it takes effect. Its methods are safe from any goroutine, and transports follow a
+// change with their next packet.
 type Keyring struct {
+	path    string     // its file; empty: none
 	mu      sync.Mutex // one change at a time
 	current atomic.Pointer[keys]
 }
 
 // keys is an immutable state of a keyring. A key is its pointer: removed and installed again it is another one.
 type keys struct {
-	all []*clusterKey
-	use *clusterKey
+	all     []*clusterKey
+	use     *clusterKey
+	changed chan struct{} // closed when another state has taken the place of this one
 }
 
 type clusterKey struct {
@@ -82,6 +86,17 @@ func newClusterKey(id uint8, secret Key) *clusterKey {
 	return &clusterKey{id, secret, prk}
 }
 
+func newKeys(first *clusterKey) *keys {
+	return &keys{all: []*clusterKey{first}, use: first, changed: make(chan struct{})}
+}
+
+// attempt is the key that a stream is dialled with: the one in use, and after every dial that a peer did not answer the
+// next one. Until the old key is removed, a peer that was away during a rotation has that alone.
+func (k *keys) attempt(number int) *clusterKey {
+	at := slices.Index(k.all, k.use)
+	return k.all[(at+number)%len(k.all)]
+}
+
 func (k *keys) find(id uint8) *clusterKey {
 	for _, key := range k.all {
 		if key.id == id {
@@ -94,8 +109,7 @@ func (k *keys) find(id uint8) *clusterKey {
 // NewKeyring makes a keyring of one key, in use, with id 0.
 func NewKeyring(key Key) *Keyring {
 	r := &Keyring{}
-	first := newClusterKey(0, key)
-	r.current.Store(&keys{all: []*clusterKey{first}, use: first})
+	r.current.Store(newKeys(newClusterKey(0, key)))
 	return r
 }
 
@@ -154,11 +168,64 @@ func (r *Keyring) change(what string, id uint8, f func(keys) (keys, error)) erro
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next, err := f(*r.current.Load())
+	if err == nil && r.path != "" {
+		err = writeSecret(r.path, next.encode())
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %s key %d: %w", ErrKeyring, what, id, err)
 	}
-	r.current.Store(&next)
+	r.store(next)
 	return nil
+}
+
+// store puts a state in the place of the present one; mu is held.
+func (r *Keyring) store(next keys) {
+	before := r.current.Load()
+	next.changed = make(chan struct{})
+	r.current.Store(&next)
+	close(before.changed)
+}
+
+// Changed is closed when the keys differ from those that Keys lists now. To miss nothing, take the channel first.
+func (r *Keyring) Changed() <-chan struct{} { return r.current.Load().changed }
+
+// Reload reads the keyring's file again, if it has one. After an error everything stays as it was; streams whose key is
+// still there stay open.
+func (r *Keyring) Reload() error {
+	if r.path == "" {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	read, err := loadKeyring(r.path, nil)
+	if err != nil {
+		return fmt.Errorf("transport: read cluster key %s: %w", r.path, err)
+	}
+	before, next := r.current.Load(), *read.current.Load()
+	for i, key := range next.all {
+		if known := before.find(key.id); known != nil && known.secret == key.secret {
+			next.all[i] = known
+		}
+	}
+	next.use = next.all[0]
+	if next.use != before.use || !slices.Equal(sorted(next.all), sorted(before.all)) {
+		r.store(next)
+	}
+	return nil
+}
+
+func sorted(all []*clusterKey) []*clusterKey {
+	return slices.SortedFunc(slices.Values(all), func(a, b *clusterKey) int { return int(a.id) - int(b.id) })
+}
+
+// Find gives the key that a hash names, for a node that is to install it.
+func (r *Keyring) Find(hash string) (id uint8, key Key, ok bool) {
+	for _, key := range r.current.Load().all {
+		if key.secret.Hash() == hash {
+			return key.id, key.secret, true
+		}
+	}
+	return 0, Key{}, false
 }
 
 // Keys lists the keys in the order of their installation.
@@ -192,8 +259,7 @@ func ParseKeyring(content []byte) (*Keyring, error) {
 		case err != nil:
 		case ring == nil:
 			ring = &Keyring{}
-			first := newClusterKey(id, key)
-			ring.current.Store(&keys{all: []*clusterKey{first}, use: first})
+			ring.current.Store(newKeys(newClusterKey(id, key)))
 		default:
 			err = ring.Install(id, key)
 		}
@@ -228,13 +294,55 @@ func parseKey(text string) (id uint8, key Key, err error) {
 	return id, Key(decoded), nil
 }
 
-// LoadKeyring reads a key file. It warns when others than the owner may read it.
+// LoadKeyring reads a key file, and keeps it as the keyring changes. It warns when others than the owner may read it.
 func LoadKeyring(path string, logger *slog.Logger) (*Keyring, error) {
 	ring, err := loadKeyring(path, logger)
 	if err != nil {
 		return nil, fmt.Errorf("transport: read cluster key %s: %w", path, err)
 	}
+	ring.path = path
 	return ring, nil
+}
+
+// encode is the key file: the key in use first.
+func (k *keys) encode() []byte {
+	b := []byte("# Keys of an Egal cluster, written by the node as they change. Give them to no one else.\n")
+	line := func(key *clusterKey) {
+		b = fmt.Appendf(b, "%d:%s\n", key.id, base64.StdEncoding.EncodeToString(key.secret[:]))
+	}
+	line(k.use)
+	for _, key := range k.all {
+		if key != k.use {
+			line(key)
+		}
+	}
+	return b
+}
+
+// writeSecret puts a file of mode 0600 in the place of another at once: nobody sees a part of it, nor does a crash leave
+// one. A link stays a link to the file that it names.
+func writeSecret(path string, content []byte) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(content)
+	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func loadKeyring(path string, logger *slog.Logger) (*Keyring, error) {

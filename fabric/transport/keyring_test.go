@@ -113,6 +113,71 @@ func TestAKeyFileThatOthersReadIsSaid(t *testing.T) {
 	}
 }
 
+func TestAKeyringKeepsItsFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	must(t, os.WriteFile(path, []byte("7:"+keyText(1)+"\n"), 0o644))
+	link := path + ".link"
+	must(t, os.Symlink(path, link))
+	ring, err := LoadKeyring(link, nil)
+	must(t, err)
+	changed := ring.Changed()
+	must(t, errors.Join(ring.Install(8, testKey(2)), ring.Use(8)))
+	<-changed
+	again, err := LoadKeyring(path, nil)
+	must(t, err)
+	want := []KeyInfo{{8, testKey(2).Hash(), true}, {7, testKey(1).Hash(), false}}
+	if got := again.Keys(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the file holds %v, want %v", got, want)
+	}
+	info, err := os.Stat(path)
+	must(t, err)
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	must(t, os.RemoveAll(filepath.Dir(path)))
+	if err := ring.Remove(7); !errors.Is(err, ErrKeyring) || len(ring.Keys()) != 2 {
+		t.Errorf("a change that cannot be written: %v, %v", err, ring.Keys())
+	}
+}
+
+func TestAKeyFileIsReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	must(t, os.WriteFile(path, []byte("7:"+keyText(1)+"\n8:"+keyText(2)+"\n"), 0o600))
+	ring, err := LoadKeyring(path, nil)
+	must(t, err)
+	changed, kept := ring.Changed(), ring.current.Load().find(8)
+	must(t, ring.Reload())
+	select {
+	case <-changed:
+		t.Error("nothing has changed, and it is said")
+	default:
+	}
+	must(t, os.WriteFile(path, []byte("8:"+keyText(2)+"\n9:"+keyText(3)+"\n"), 0o600))
+	must(t, ring.Reload())
+	<-changed
+	want := []KeyInfo{{8, testKey(2).Hash(), true}, {9, testKey(3).Hash(), false}}
+	if got := ring.Keys(); fmt.Sprint(got) != fmt.Sprint(want) || !ring.holds(kept) {
+		t.Errorf("%v, want %v; the key that stayed: %t", got, want, ring.holds(kept))
+	}
+	must(t, os.WriteFile(path, []byte("8:nothing\n"), 0o600))
+	if err := ring.Reload(); !errors.Is(err, ErrKeyFile) || len(ring.Keys()) != 2 {
+		t.Errorf("a bad file: %v, %v", err, ring.Keys())
+	}
+	must(t, NewKeyring(testKey(1)).Reload()) // has no file
+}
+
+func TestAStreamIsTriedUnderEveryKey(t *testing.T) {
+	ring := NewKeyring(testKey(1))
+	must(t, errors.Join(ring.Install(1, testKey(2)), ring.Install(2, testKey(3)), ring.Use(1)))
+	var tried []uint8
+	for number := range 4 {
+		tried = append(tried, ring.current.Load().attempt(number).id)
+	}
+	if string(tried) != "\x01\x02\x00\x01" {
+		t.Error(tried)
+	}
+}
+
 func FuzzKeyring(f *testing.F) {
 	f.Add([]byte("7:" + keyText(1) + "\n# two\n" + keyText(2)))
 	f.Add([]byte("256:x"))

@@ -121,6 +121,9 @@ func (l *link) write(greeting []byte, idle time.Duration, wake, broken, stop <-c
 	buffer := greeting
 	begin := len(greeting) > 0 || l.secrets.key != nil // the first record proves that we hold the key
 	for {
+		if timer != nil && !begin && l.secrets.outdated() && !l.session.answering() {
+			return used, true // what waits goes over the next stream, under the key in use
+		}
 		at := len(buffer)
 		record, ok := l.session.fill(append(buffer, make([]byte, recordHeader)...), l.epoch)
 		if !ok || l.trusted() != nil {

@@ -26,6 +26,7 @@ type peer struct {
 	session   *session
 
 	unanswered int // dials in a row that the peer ended; only run's goroutine touches it
+	attempt    int // dials since a stream that came about, or the first; as unanswered
 
 	mu     sync.Mutex // guards what follows
 	conn   net.Conn
@@ -159,7 +160,7 @@ func (p *peer) run() {
 		link, greeting, err := p.dial()
 		switch {
 		case err == nil:
-			backoff = 0
+			backoff, p.attempt = 0, 0
 			link.epoch = epoch
 			switch used, broken := p.stream(link, greeting); {
 			case used && broken:
@@ -180,6 +181,7 @@ func (p *peer) run() {
 			p.transport.reportRefused(p.addr)
 		}
 		p.tell(err)
+		p.attempt++
 		backoff = min(max(2*backoff, firstBackoff), longestBackoff)
 		if !p.backOff(backoff) {
 			return
@@ -322,7 +324,9 @@ func (p *peer) greet(ctx context.Context, conn net.Conn) (*link, []byte, error) 
 	if err != nil {
 		return nil, nil, &greetError{err}
 	}
-	greeting, peer, keys, err := p.transport.handshake().dial(secured)
+	shaking := p.transport.handshake()
+	shaking.attempt = p.attempt
+	greeting, peer, keys, err := shaking.dial(secured)
 	if err == nil {
 		err = proof.matches(&peer)
 	}

@@ -225,6 +225,13 @@ func (s *session) busy() bool {
 	return s.waitingLocked() || len(s.calls)+len(s.served)+len(s.streams) > 0
 }
 
+// answering reports whether something of the dialler's is under way that would break with the stream.
+func (s *session) answering() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.asked)+len(s.opened) > 0 || len(s.frames) > 0 && s.frames[0].begun
+}
+
 // retire ends a session that has nothing to do; false: it has.
 func (s *session) retire() bool {
 	s.mu.Lock()

@@ -42,8 +42,23 @@ const (
 	ClusterKeyFile = "cluster.key"
 )
 
-// ErrExists says that a file is there already and is not replaced.
-var ErrExists = errors.New("there already")
+// Errors of this package; test with errors.Is.
+var (
+	// ErrExists says that a file is there already and is not replaced.
+	ErrExists = errors.New("there already")
+	// ErrName says that a name, an id or a list of hosts is none.
+	ErrName = errors.New("cannot be used")
+)
+
+// NodeFiles are the names of the files of a node's certificate and its key, ClientFiles those of a client's.
+func NodeFiles(name string) (certificate, key string) { return files("node", name) }
+
+// ClientFiles is described with NodeFiles.
+func ClientFiles(name string) (certificate, key string) { return files("client", name) }
+
+func files(kind, name string) (certificate, key string) {
+	return kind + "-" + name + ".crt", kind + "-" + name + ".key"
+}
 
 // Options are the same for all that is made.
 type Options struct {
@@ -109,7 +124,7 @@ func CreateNode(dir, name, node string, hosts []string, o Options) error {
 		err = fmt.Errorf("%d hosts, at most %d", len(hosts), maxHosts)
 	}
 	if err != nil {
-		return fmt.Errorf("certs: create node %q: id %q: %w", name, node, err)
+		return fmt.Errorf("certs: create node %q: id %q: %w: %w", name, node, ErrName, err)
 	}
 	err = issue(dir, "node", name, o, NodeLife, func(template *x509.Certificate) {
 		template.URIs = []*url.URL{{Scheme: "egal", Host: "node", Path: "/" + hex.EncodeToString(id)}}
@@ -126,6 +141,53 @@ func CreateNode(dir, name, node string, hosts []string, o Options) error {
 		return fmt.Errorf("certs: create node %q: %w", name, err)
 	}
 	return nil
+}
+
+// RenewNode makes a node's certificate anew in the place of the old one, for the same node and hosts: a new key and a new
+// year.
+func RenewNode(dir, name string, o Options) error {
+	file, _ := NodeFiles(name)
+	old, err := Read(filepath.Join(dir, file))
+	if err == nil && old.Node == "" {
+		err = fmt.Errorf("%s: %w: it names no node", file, ErrName)
+	}
+	if err != nil {
+		return fmt.Errorf("certs: renew node %q: %w", name, err)
+	}
+	o.Replace = true
+	return CreateNode(dir, name, old.Node, old.Hosts, o)
+}
+
+// Certificate is what a certificate says.
+type Certificate struct {
+	// Node is the id of the node that it names, 32 hexadecimal digits; empty: none.
+	Node string
+	// Hosts are names and addresses by which clients reach it.
+	Hosts []string
+	// Expires is when it ends.
+	Expires time.Time
+}
+
+// Read reads the first certificate of a file.
+func Read(path string) (Certificate, error) {
+	der, err := readPEM(path, "CERTIFICATE")
+	if err != nil {
+		return Certificate{}, fmt.Errorf("certs: read: %w", err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("certs: read %s: %w", path, err)
+	}
+	is := Certificate{Hosts: parsed.DNSNames, Expires: parsed.NotAfter}
+	for _, ip := range parsed.IPAddresses {
+		is.Hosts = append(is.Hosts, ip.String())
+	}
+	for _, uri := range parsed.URIs {
+		if uri.Scheme == "egal" && uri.Host == "node" {
+			is.Node = strings.TrimPrefix(uri.Path, "/")
+		}
+	}
+	return is, nil
 }
 
 // CreateClient makes a client's certificate, signed by the authority in dir.
@@ -145,7 +207,7 @@ func issue(dir, kind, name string, o Options, life time.Duration, describe func(
 	if name == "" || len(name) > maxName || strings.ContainsFunc(name, func(c rune) bool {
 		return (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && !strings.ContainsRune(".-_", c)
 	}) {
-		return fmt.Errorf("a name has 1 to %d letters, digits, '.', '-' and '_'", maxName)
+		return fmt.Errorf("%w: a name has 1 to %d letters, digits, '.', '-' and '_'", ErrName, maxName)
 	}
 	ca, caKey, err := loadCA(dir)
 	if err != nil {
@@ -168,8 +230,8 @@ func issue(dir, kind, name string, o Options, life time.Duration, describe func(
 	if err != nil {
 		return err
 	}
-	file := kind + "-" + name
-	return writePair(dir, file+".crt", file+".key", der, key, o)
+	certificateFile, keyFile := files(kind, name)
+	return writePair(dir, certificateFile, keyFile, der, key, o)
 }
 
 func newTemplate(name string, now time.Time, life time.Duration) (*x509.Certificate, error) {
@@ -208,11 +270,21 @@ func loadCA(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	return ca, key, nil
 }
 
+// maker is the command that makes a file.
+func maker(path string) string {
+	switch name, _, _ := strings.Cut(filepath.Base(path), "-"); name {
+	case "node", "client":
+		return "create-" + name
+	default:
+		return "create-ca"
+	}
+}
+
 func readPEM(path, kind string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			err = fmt.Errorf("%w\nhint: egal cert create-ca makes it", err)
+			err = fmt.Errorf("%w\nhint: egal cert %s makes it", err, maker(path))
 		}
 		return nil, err
 	}

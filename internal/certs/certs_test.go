@@ -105,6 +105,24 @@ func TestNothingIsOverwrittenSilently(t *testing.T) {
 	}
 }
 
+func TestANodeIsRenewedAsItWas(t *testing.T) {
+	dir, begin := t.TempDir(), time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	must(t, CreateCA(dir, Options{Now: begin}))
+	must(t, CreateNode(dir, "one", node, []string{"a.example", "192.0.2.1"}, Options{Now: begin}))
+	file, _ := NodeFiles("one")
+	before, err := Read(filepath.Join(dir, file))
+	must(t, err)
+	must(t, RenewNode(dir, "one", Options{Now: begin.Add(time.Hour)}))
+	after, err := Read(filepath.Join(dir, file))
+	must(t, err)
+	if !after.Expires.Equal(before.Expires.Add(time.Hour)) || after.Node != node || strings.Join(after.Hosts, " ") != "a.example 192.0.2.1" {
+		t.Errorf("%+v after %+v", after, before)
+	}
+	if err := RenewNode(dir, "two", Options{}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "egal cert create-node makes it") {
+		t.Error(err)
+	}
+}
+
 func contents(t *testing.T, dir string) string {
 	t.Helper()
 	files, err := os.ReadDir(dir)

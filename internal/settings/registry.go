@@ -90,13 +90,13 @@ func rows() []Setting {
 		{Key: "fabric.listen", Type: Address, Default: "127.0.0.1:7946", Flag: "fabric-listen", Doc: "Where other nodes reach this one, UDP and TCP. Port 0 takes a free one."},
 		{
 			Key: "fabric.cluster_key_file", Type: String, Flag: "cluster-key-file",
-			Doc: "File with the cluster's key, the same on all nodes: what nodes say to each other is sealed by it, and who lacks it gets no answer. One key a line, id:base64 or base64, the first one in use. Required beyond loopback.",
+			Doc: "File with the cluster's key, the same on all nodes: what nodes say to each other is sealed by it, and who lacks it gets no answer. One key a line, id:base64 or base64, the first one in use. Required beyond loopback. The node writes it when the key is rotated, and reads it again at SIGHUP.",
 		},
 		{
 			Key: "fabric.tls_ca_file", Type: String,
 			Doc: "Certificates, in PEM, of the authorities that nodes' certificates come from. With tls_cert_file and tls_key_file, streams between nodes are TLS 1.3 in which both sides prove which node they are. Needs cluster_key_file.",
 		},
-		{Key: "fabric.tls_cert_file", Type: String, Doc: "Certificate of this node, in PEM: it names the node in the URI egal://node/<node id>. It is read again within ten seconds of a change, as are the other tls files."},
+		{Key: "fabric.tls_cert_file", Type: String, Doc: "Certificate of this node, in PEM: it names the node in the URI egal://node/<node id>. It is read again within ten seconds of a change, or at SIGHUP, as are the other tls files."},
 		{Key: "fabric.tls_key_file", Type: String, Doc: "Key of the certificate of this node, in PEM."},
 		{Key: "fabric.tls_revoked_file", Type: String, Doc: "Certificates that are not taken any more: a line is serial <hex>, or key <SHA-256 of the public key in hex>."},
 		{
