@@ -159,11 +159,15 @@ func (d *detectorCheck) recovered(limit time.Duration) {
 }
 
 // detection is how long it may take until a member that is gone is called unreachable: m rounds, the one under way,
-// one for lost packets, and, at a fifth of loss, those in which the monitors' own health makes them slower.
+// one for lost packets, and those in which the monitors' own health makes them slower: one where some packets are lost,
+// three at a fifth of loss.
 func detection(loss float64) time.Duration {
 	limit := 5*time.Second + 500*time.Millisecond
-	if loss > 0.05 {
+	switch {
+	case loss > 0.05:
 		limit += 3 * time.Second
+	case loss > 0:
+		limit += 1100 * time.Millisecond
 	}
 	return limit
 }
