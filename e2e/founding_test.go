@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,10 @@ func newFamily(t *testing.T) *family {
 	return f
 }
 
-func (f *family) start(t *testing.T, i int) { f.process[i] = start(t, nil, f.args[i]...) }
+func (f *family) start(t *testing.T, i int) {
+	t.Helper()
+	f.process[i] = start(t, nil, f.args[i]...)
+}
 
 // status is what `egal status` says of a running node.
 func (f *family) status(t *testing.T, i int) (cluster string, up int) {
@@ -88,7 +92,7 @@ func orders(count int) (all [][]int) {
 		}
 		for i := range count {
 			if !strings.Contains(fmt.Sprint(order), fmt.Sprint(i)) {
-				extend(append(order[:len(order):len(order)], i))
+				extend(append(slices.Clip(order), i))
 			}
 		}
 	}
