@@ -188,9 +188,26 @@ func (n *Node) abandon(ctx context.Context) error {
 	if n.fabric.Fresh() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbyeTimeout)
 		defer cancel()
+		n.awaitCluster(ctx)
 		_ = n.fabric.Leave(ctx) // nobody to say it to is no fault
 	}
 	return n.Close()
+}
+
+// awaitCluster waits until the node is in a cluster, or ctx ends. Whom it has asked to let it in may have done so before the
+// answer is here: only then is there somebody to say goodbye to.
+func (n *Node) awaitCluster(ctx context.Context) {
+	for {
+		changed := n.fabric.Changed()
+		if n.fabric.View().Cluster() != (gossip.ClusterID{}) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Close stops everything the node has started and waits for it. The other nodes are not told: to them it looks like a
