@@ -45,30 +45,13 @@ func jobListCommand(w *world) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		c, err := w.connect(to)
-		if err != nil {
-			return err
-		}
-		defer c.close()
-		ask := func(ctx context.Context) (all web.Jobs, err error) {
-			err = c.get(ctx, "/api/v1/jobs", &all)
-			return all, err
-		}
-		show := func(all web.Jobs) error {
+		return listing(cmd.Context(), w, to, "/api/v1/jobs", watch, func(all web.Jobs) error {
 			done, err := o.document(all, jobNames(all.Jobs))
 			if !done {
 				fmt.Fprint(w.out, o.jobs(all.Jobs, paint, time.Now()))
 			}
 			return err
-		}
-		if watch {
-			return follow(cmd.Context(), w, ask, show)
-		}
-		all, err := ask(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return show(all)
+		})
 	}
 	return cmd
 }

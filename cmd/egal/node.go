@@ -46,30 +46,13 @@ func nodeListCommand(w *world) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		c, err := w.connect(to)
-		if err != nil {
-			return err
-		}
-		defer c.close()
-		ask := func(ctx context.Context) (members web.Members, err error) {
-			err = c.get(ctx, "/api/v1/members", &members)
-			return members, err
-		}
-		show := func(members web.Members) error {
+		return listing(cmd.Context(), w, to, "/api/v1/members", watch, func(members web.Members) error {
 			done, err := o.document(members, names(members.Members))
 			if !done {
 				fmt.Fprint(w.out, o.members(members.Members, paint, time.Now()))
 			}
 			return err
-		}
-		if watch {
-			return follow(cmd.Context(), w, ask, show)
-		}
-		members, err := ask(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return show(members)
+		})
 	}
 	return cmd
 }
